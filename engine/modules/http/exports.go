@@ -1,0 +1,41 @@
+package http
+
+import "hive/engine/js"
+
+// exports are what a script can import, in the order in which Object.keys gives them.
+var exports = js.NewTable(
+	js.Constant[*State]("TLS_1_0", "tls1.0"),
+	js.Constant[*State]("TLS_1_1", "tls1.1"),
+	js.Constant[*State]("TLS_1_2", "tls1.2"),
+	js.Constant[*State]("TLS_1_3", "tls1.3"),
+	js.Constant[*State]("OCSP_STATUS_GOOD", "good"),
+	js.Constant[*State]("OCSP_STATUS_REVOKED", "revoked"),
+	js.Constant[*State]("OCSP_STATUS_SERVER_FAILED", "server_failed"),
+	js.Constant[*State]("OCSP_STATUS_UNKNOWN", "unknown"),
+	js.Constant[*State]("OCSP_REASON_UNSPECIFIED", "unspecified"),
+	js.Constant[*State]("OCSP_REASON_KEY_COMPROMISE", "key_compromise"),
+	js.Constant[*State]("OCSP_REASON_CA_COMPROMISE", "ca_compromise"),
+	js.Constant[*State]("OCSP_REASON_AFFILIATION_CHANGED", "affiliation_changed"),
+	js.Constant[*State]("OCSP_REASON_SUPERSEDED", "superseded"),
+	js.Constant[*State]("OCSP_REASON_CESSATION_OF_OPERATION", "cessation_of_operation"),
+	js.Constant[*State]("OCSP_REASON_CERTIFICATE_HOLD", "certificate_hold"),
+	js.Constant[*State]("OCSP_REASON_REMOVE_FROM_CRL", "remove_from_crl"),
+	js.Constant[*State]("OCSP_REASON_PRIVILEGE_WITHDRAWN", "privilege_withdrawn"),
+	js.Constant[*State]("OCSP_REASON_AA_COMPROMISE", "aa_compromise"),
+	js.Method("url", (*State).jsURL),
+	js.Constructor("CookieJar", (*State).jsNewCookieJar),
+	js.Method("cookieJar", (*State).jsCookieJar),
+	js.Method("file", (*State).jsFile),
+	js.Method("get", bodiless("GET")),
+	js.Method("head", bodiless("HEAD")),
+	js.Method("post", bodied("POST")),
+	js.Method("put", bodied("PUT")),
+	js.Method("patch", bodied("PATCH")),
+	js.Method("del", bodied("DELETE")),
+	js.Method("options", bodied("OPTIONS")),
+	js.Method("request", (*State).jsRequest),
+	js.Method("asyncRequest", (*State).jsAsyncRequest),
+	js.Method("batch", (*State).jsBatch),
+	js.Method("setResponseCallback", (*State).jsSetResponseCallback),
+	js.Method("expectedStatuses", (*State).jsExpectedStatuses),
+)
