@@ -1,0 +1,317 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hive/engine/executor"
+	"hive/engine/js"
+	"hive/engine/metric"
+	"hive/engine/modules/execution"
+	"hive/engine/modules/http"
+	"hive/engine/options"
+	"hive/engine/share"
+	"hive/engine/threshold"
+)
+
+// Config says what an Engine runs.
+type Config struct {
+	Test    *Test
+	Options options.Options
+	Share   share.Share
+	// Files is what open() may read in the VUs; nil means what it read when the test was loaded.
+	Files js.Opener
+	// UserAgent is sent unless the options or a request name another.
+	UserAgent string
+	// Log takes what the script says and what the engine has to say of it.
+	Log *slog.Logger
+	// Raw receives every single sample, in batches, when it is not nil. It may be called by several goroutines at once.
+	Raw func([]metric.Sample)
+}
+
+// Engine runs one share of one test, once. Its methods are called in the order of the test's life: Init, Setup, Run,
+// Teardown, HandleSummary, Close; Snapshot, Progress, Stop and the controls at any time in between.
+type Engine struct {
+	test    *Test
+	opts    options.Options
+	share   share.Share
+	log     *slog.Logger
+	builtin *metric.Builtin
+	store   *metric.Store
+	js      *js.Config
+	rules   *threshold.Set
+	pool    *pool
+
+	tags        *metric.TagSet // the run's own
+	activations []js.Activation
+	executors   []executor.Executor // nil where this share has nothing to do
+	tallies     []tally
+	states      sync.Map // *js.VU → *http.State, from a VU's init code until it is made
+	vus         sync.Map // *js.VU → *vu
+
+	setupData json.RawMessage
+	started   atomic.Pointer[time.Time]
+	ended     atomic.Pointer[time.Time]
+	stopping  atomic.Bool
+
+	cancel   context.CancelCauseFunc // of Run; guarded by mu
+	mu       sync.Mutex
+	aborted  error  // exec.test.abort in the current activity; guarded by mu
+	failed   bool   // exec.test.fail was called; guarded by mu
+	failText string // its message; guarded by mu
+	pulse    *pulse
+}
+
+// tally counts what became of one scenario's iterations on this node.
+type tally struct {
+	completed, interrupted, dropped atomic.Int64
+
+	late lateness
+}
+
+// New checks that the options fit the script and prepares a run; nothing is running yet.
+func New(cfg Config) (*Engine, error) {
+	if err := checkExec(cfg.Test, cfg.Options.Scenarios); err != nil {
+		return nil, err
+	}
+	reg := cfg.Test.registry
+	e := &Engine{test: cfg.Test, opts: cfg.Options, share: cfg.Share, log: cfg.Log, builtin: reg.Builtin(), tags: reg.Root()}
+	var err error
+	if e.rules, err = threshold.New(cfg.Options.Thresholds, reg); err != nil {
+		return nil, &Error{KindConfig, err}
+	}
+	if cfg.Options.SystemTags.Has(metric.TagExpectedResponse) {
+		if err := reg.Submetric("http_req_duration{expected_response:true}"); err != nil {
+			return nil, &Error{KindConfig, err}
+		}
+	}
+	reg.Warnings(func(message string) { e.log.Warn(message) })
+	e.tags = e.tags.WithAll(tagList(cfg.Options.Tags))
+	e.store = metric.NewStore(reg, metric.StoreOptions{Raw: cfg.Raw})
+	if e.js, err = e.jsConfig(cfg); err != nil {
+		return nil, err
+	}
+	e.pool = newPool(e)
+	return e, e.prepareScenarios()
+}
+
+// checkExec makes sure that every function that a scenario runs exists.
+func checkExec(t *Test, scenarios []executor.Scenario) error {
+	for _, s := range scenarios {
+		if !t.Exported(s.Exec) {
+			return fail(KindConfig, "scenario %q: exec: the script exports no function %q; it exports %q", s.Name, s.Exec, t.exports)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) jsConfig(cfg Config) (*js.Config, error) {
+	transport, err := transport(cfg.Options)
+	if err != nil {
+		return nil, err
+	}
+	view, err := cfg.Options.ScriptView()
+	if err != nil {
+		return nil, &Error{KindConfig, err}
+	}
+	o := cfg.Options
+	agent := o.UserAgent
+	if agent == "" {
+		agent = cfg.UserAgent
+	}
+	c := cfg.Test.config(cfg.Log)
+	if cfg.Files != nil {
+		c.Files = cfg.Files
+	}
+	c.Options, c.Tags, c.SystemTags, c.Throw = view, e.tags, o.SystemTags, o.Throw
+	c.Modules = modules(moduleDeps{
+		http: http.Config{
+			Transport: transport, UserAgent: agent, MaxRedirects: o.MaxRedirects,
+			Batch: o.Batch, BatchPerHost: o.BatchPerHost, HTTPDebug: o.HTTPDebug, RPS: o.RPS,
+			DiscardResponseBodies: o.DiscardResponseBodies, NoCookiesReset: o.NoCookiesReset, NoVUConnectionReuse: o.NoVUConnectionReuse,
+			OnVU: func(v *js.VU, s *http.State) { e.states.Store(v, s) },
+		},
+		execution: (*observer)(e),
+	})
+	return c, nil
+}
+
+func (e *Engine) prepareScenarios() error {
+	e.tallies = make([]tally, len(e.opts.Scenarios))
+	e.executors = make([]executor.Executor, len(e.opts.Scenarios))
+	for i, s := range e.opts.Scenarios {
+		e.activations = append(e.activations, js.Activation{
+			Exec: s.Exec, Env: s.Env, Scenario: s.Name, Tags: e.tags.WithAll(tagList(s.Tags)),
+		})
+		if e.share.VUs(i) == 0 {
+			continue
+		}
+		x, err := executor.New(s, i, e.share, e.pool, (*events)(e))
+		if err != nil {
+			return &Error{KindConfig, err}
+		}
+		e.executors[i] = x
+	}
+	return nil
+}
+
+// tagList gives a map of tags in a fixed order.
+func tagList(tags map[string]string) []metric.Tag {
+	list := make([]metric.Tag, 0, len(tags))
+	for k, v := range tags {
+		list = append(list, metric.Tag{Key: k, Value: v})
+	}
+	slices.SortFunc(list, func(a, b metric.Tag) int {
+		if a.Key < b.Key {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Init makes all planned VUs of this share. It begins the once-a-second record of vus and vus_max, which Close ends.
+func (e *Engine) Init(ctx context.Context) error {
+	ctx, done := e.cancellable(ctx)
+	defer done()
+	e.pulse = e.startPulse()
+	if err := e.pool.init(ctx, e.planned()); err != nil {
+		return e.outcome(err)
+	}
+	return nil
+}
+
+// planned lists the slots whose VUs are initialised before the start, ascending.
+func (e *Engine) planned() []int {
+	var slots []int
+	for i, s := range e.opts.Scenarios {
+		base, most := e.share.Base(i), s.Planned()
+		for _, slot := range e.share.Slots(i) {
+			if slot < most {
+				slots = append(slots, base+slot)
+			}
+		}
+	}
+	slices.Sort(slots)
+	return slices.Compact(slots)
+}
+
+// Run starts all scenarios at an instant, which may lie ahead, and returns when the last one has ended. When ctx ends,
+// running iterations are interrupted. The error is nil after a regular end and after Stop; KindAborted when the script
+// aborted the test, KindInterrupted when ctx ended.
+func (e *Engine) Run(ctx context.Context, start time.Time, setupData json.RawMessage) error {
+	ctx, done := e.cancellable(ctx)
+	defer done()
+	e.setupData = setupData
+	e.started.Store(&start)
+	e.store.SetStart(start)
+	defer func() {
+		now := time.Now()
+		e.ended.Store(&now)
+	}()
+	var running sync.WaitGroup
+	errs := make([]error, len(e.executors))
+	for i, x := range e.executors {
+		if x == nil {
+			continue
+		}
+		running.Go(func() {
+			if errs[i] = x.Run(ctx, start); errs[i] != nil {
+				e.interrupt(errs[i])
+			}
+		})
+	}
+	running.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return e.outcome(err)
+	}
+	return e.outcome(context.Cause(ctx))
+}
+
+// Stop ends the run gracefully: nothing new starts, and what runs is given its gracefulStop. It returns at once.
+func (e *Engine) Stop() {
+	e.stopping.Store(true)
+	for _, x := range e.executors {
+		if x != nil {
+			x.Stop()
+		}
+	}
+}
+
+// cancellable begins an activity whose context an abort by the script ends too. The returned function must be called.
+func (e *Engine) cancellable(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cancel, e.aborted = cancel, nil
+	return ctx, func() { cancel(nil) }
+}
+
+// interrupt ends the current activity of the engine.
+func (e *Engine) interrupt(cause error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cancel != nil {
+		e.cancel(cause)
+	}
+}
+
+// abort is exec.test.abort.
+func (e *Engine) abort(cause *execution.Aborted) {
+	err := &Error{KindAborted, cause}
+	e.mu.Lock()
+	if e.aborted == nil {
+		e.aborted = err
+	}
+	e.mu.Unlock()
+	e.interrupt(err)
+}
+
+// outcome chooses the error that says best why an activity ended: what the script asked for goes first.
+func (e *Engine) outcome(err error) error {
+	e.mu.Lock()
+	aborted := e.aborted
+	e.mu.Unlock()
+	var known *Error
+	switch {
+	case aborted != nil:
+		return aborted
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	}
+	return scriptError(err)
+}
+
+// Failed reports whether the script called exec.test.fail, and its message.
+func (e *Engine) Failed() (string, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failText, e.failed
+}
+
+// Thresholds are the rules of the options, parsed. A hive judges them over the merged metrics of all nodes.
+func (e *Engine) Thresholds() *threshold.Set { return e.rules }
+
+// Registry holds the run's metrics.
+func (e *Engine) Registry() *metric.Registry { return e.test.registry }
+
+// Snapshot is the cumulative state of all metrics on this node.
+func (e *Engine) Snapshot() *metric.Snapshot { return e.store.Snapshot() }
+
+// Close ends all VUs and their connections. Nothing of the engine is running when it returns.
+func (e *Engine) Close() error {
+	if e.pulse != nil {
+		e.pulse.stop()
+	}
+	e.pool.close()
+	e.store.FlushRaw()
+	return nil
+}

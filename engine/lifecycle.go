@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"hive/engine/js"
+)
+
+// errTimeout is the cause with which setup() and its like are ended when their time is up.
+var errTimeout = errors.New("timeout")
+
+// Setup runs the script's setup() in a runtime of its own and returns what it returned, as JSON; nil when there is
+// no setup() or the options leave it out.
+func (e *Engine) Setup(ctx context.Context) (json.RawMessage, error) {
+	if e.opts.NoSetup || !e.test.Exported(setupName) {
+		return nil, nil
+	}
+	var data json.RawMessage
+	err := e.once(ctx, e.opts.SetupTimeout, KindSetupTimeout, setupName, func(ctx context.Context, v *vu) error {
+		result, err := v.js.Call(ctx, js.StageSetup, setupName)
+		if err != nil {
+			return err
+		}
+		if data, err = js.MarshalSetup(result); err != nil {
+			return fail(KindSetupData, "setup() returned what cannot be kept: %w", err)
+		}
+		return nil
+	})
+	return data, err
+}
+
+// Teardown runs the script's teardown() in a runtime of its own with a copy of what setup() returned.
+func (e *Engine) Teardown(ctx context.Context, setupData json.RawMessage) error {
+	if e.opts.NoTeardown || !e.test.Exported(teardownName) {
+		return nil
+	}
+	return e.once(ctx, e.opts.TeardownTimeout, KindTeardownTimeout, teardownName, func(ctx context.Context, v *vu) error {
+		_, err := v.js.Call(ctx, js.StageTeardown, teardownName, setupData)
+		return err
+	})
+}
+
+// once makes a runtime, lets f use it for at most the given time, and closes it.
+func (e *Engine) once(ctx context.Context, limit time.Duration, late Kind, name string, f func(context.Context, *vu) error) error {
+	ctx, done := e.cancellable(ctx)
+	defer done()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeout)
+	defer cancel()
+	v, err := e.runtime(ctx, js.VUID{})
+	if err == nil {
+		defer v.close()
+		err = f(ctx, v)
+		v.finish(time.Now())
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+		return fail(late, "%s() took longer than its timeout of %s", name, limit)
+	}
+	return e.outcome(err)
+}
+
+// HandleSummary runs the script's handleSummary() on the summary data (JSON) and returns the files that it wants to be
+// written, by name, with "stdout" and "stderr" among them. ran is false when the script has none, or when it returned
+// nothing, or failed, which is logged: the default summary is then shown.
+func (e *Engine) HandleSummary(ctx context.Context, data []byte) (files map[string][]byte, ran bool, err error) {
+	if !e.test.Exported(summaryName) {
+		return nil, false, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.HandleSummaryTimeout, errTimeout)
+	defer cancel()
+	v, err := e.runtime(ctx, js.VUID{})
+	if err != nil {
+		return nil, false, e.summaryFailed(ctx, err)
+	}
+	defer v.close()
+	result, err := v.js.Call(ctx, js.StageSummary, summaryName, data)
+	if err != nil {
+		return nil, false, e.summaryFailed(ctx, err)
+	}
+	if goja.IsUndefined(result) || goja.IsNull(result) {
+		return nil, false, nil
+	}
+	files, err = summaryFiles(v.js.Runtime(), result)
+	if err != nil {
+		e.log.Error(err.Error())
+	}
+	return files, true, nil
+}
+
+// summaryFailed logs that handleSummary() failed: a test is not lost because its report is.
+func (e *Engine) summaryFailed(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		err = fmt.Errorf("handleSummary() took longer than its timeout of %s", e.opts.HandleSummaryTimeout)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	e.log.Error(err.Error(), slog.String("hint", "the default summary is shown instead"))
+	return nil
+}
+
+// summaryFiles reads the object that handleSummary() returned: path to string or ArrayBuffer. At the first value of
+// another type it gives up, with the files read so far.
+func summaryFiles(rt *goja.Runtime, result goja.Value) (map[string][]byte, error) {
+	obj, ok := result.(*goja.Object)
+	if !ok {
+		return nil, fmt.Errorf("handleSummary() returned %s, want an object of file names and contents", result)
+	}
+	files := map[string][]byte{}
+	for _, name := range obj.Keys() {
+		content, ok := fileContent(obj.Get(name))
+		if !ok {
+			return files, fmt.Errorf("handleSummary() returned a content for %q that is neither a string nor an ArrayBuffer", name)
+		}
+		files[name] = content
+	}
+	return files, nil
+}
+
+func fileContent(v goja.Value) ([]byte, bool) {
+	switch x := v.Export().(type) {
+	case string:
+		return []byte(x), true
+	case goja.ArrayBuffer:
+		return append([]byte(nil), x.Bytes()...), true
+	case []byte:
+		return append([]byte(nil), x...), true
+	}
+	return nil, false
+}

@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"hive/engine/executor"
+	"hive/engine/js"
+	"hive/engine/metric"
+	"hive/engine/modules/execution"
+	"hive/engine/modules/http"
+)
+
+// vu is one virtual user: a JavaScript runtime with its connections, and what it is doing now. One goroutine uses it at
+// a time.
+type vu struct {
+	eng  *Engine
+	js   *js.VU
+	http *http.State // nil until the script imports k6/http
+
+	scenario  int                // activated for it; -1 before the first
+	iteration executor.Iteration // the current or last one
+}
+
+// newVU runs the init code in a new runtime. number is its idInInstance.
+func (e *Engine) newVU(ctx context.Context, slot int, number int64) (*vu, error) {
+	return e.runtime(ctx, js.VUID{InTest: int64(slot) + 1, InInstance: number})
+}
+
+// runtime makes a VU, or with the zero id one of the runtimes for setup(), teardown() and handleSummary().
+func (e *Engine) runtime(ctx context.Context, id js.VUID) (*vu, error) {
+	v := &vu{eng: e, scenario: -1}
+	inner, err := js.NewVU(ctx, e.js, id, e.store.Recorder(int(id.InInstance)))
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	v.js = inner
+	if state, ok := e.states.LoadAndDelete(inner); ok {
+		v.http = state.(*http.State)
+	}
+	e.vus.Store(inner, v)
+	return v, nil
+}
+
+// activate readies the VU for a scenario's iterations.
+func (v *vu) activate(scenario int) error {
+	if v.scenario == scenario {
+		return nil
+	}
+	v.scenario = scenario
+	return v.js.Activate(v.eng.activations[scenario])
+}
+
+// Iterate implements executor.VU.
+func (v *vu) Iterate(ctx context.Context, it executor.Iteration) error {
+	v.iteration = it
+	began := time.Now()
+	err := v.js.Iterate(ctx, v.eng.setupData)
+	took := time.Since(began)
+	var aborted *execution.Aborted
+	interrupted := errors.Is(err, js.ErrInterrupted)
+	switch {
+	case interrupted && !errors.As(err, &aborted): // as in k6, the iteration that aborts the test counts as one
+		v.finish(began.Add(took))
+		return executor.ErrInterrupted
+	case err != nil && !interrupted:
+		v.eng.logException(err, v.eng.opts.Scenarios[it.Scenario])
+	}
+	m := v.eng.builtin
+	v.finish(began.Add(took),
+		metric.Value{Metric: m.IterationDuration, V: float64(took) / float64(time.Millisecond)},
+		metric.Value{Metric: m.Iterations, V: 1})
+	if interrupted {
+		return executor.ErrInterrupted
+	}
+	if rest := v.eng.opts.MinIterationDuration - took; rest > 0 {
+		pause(ctx, rest)
+	}
+	return nil
+}
+
+// finish records what is counted once per iteration, values among it.
+func (v *vu) finish(at time.Time, values ...metric.Value) {
+	var sent, received int64
+	if v.http != nil {
+		sent, received = v.http.Bytes()
+	}
+	m := v.eng.builtin
+	all := append(make([]metric.Value, 0, 4), values...)
+	all = append(all, metric.Value{Metric: m.DataSent, V: float64(sent)}, metric.Value{Metric: m.DataReceived, V: float64(received)})
+	v.js.Record(v.js.Tags(), "", at, all...)
+}
+
+func (v *vu) close() {
+	v.eng.vus.Delete(v.js)
+	v.js.Close()
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// logException tells the user of an exception that ended an iteration; the test goes on.
+func (e *Engine) logException(err error, s executor.Scenario) {
+	e.log.Error(err.Error(), slog.String("executor", string(s.Executor)), slog.String("scenario", s.Name), slog.String("source", "stacktrace"))
+}
