@@ -1,0 +1,156 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// stdinURL is the name of a script from standard input, as in k6.
+const stdinURL = "file:///-"
+
+// Build bundles a script and its imports. Faults in the script are *[ScriptError]s, joined when there
+// are several; any other error means that a file could not be read or that ctx ended.
+func Build(ctx context.Context, in Input) (*Bundle, error) {
+	entry, pwd, err := in.locate()
+	if err != nil {
+		return nil, err
+	}
+	l := newLoader(ctx, in, entry, pwd)
+	if _, err := l.load(entry); err != nil {
+		return nil, fmt.Errorf("cannot read the script: %w", err)
+	}
+	b, err := l.build()
+	if err != nil && in.Entry == Stdin {
+		// Standard input has no extension that would say which language it is.
+		l.loaders[entry] = api.LoaderTS
+		if typed, tsErr := l.build(); tsErr == nil {
+			b, err = typed, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("bundle %s: %w", entry, context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// locate gives the URL of the entry script and of the folder that it imports from.
+func (in Input) locate() (entry, pwd string, err error) {
+	if in.Entry == "" {
+		return "", "", errors.New("archive: no script is named")
+	}
+	dir := in.Dir
+	if dir == "" {
+		if dir, err = os.Getwd(); err != nil {
+			return "", "", fmt.Errorf("archive: working directory: %w", err)
+		}
+	}
+	dir = filepath.ToSlash(dir)
+	switch {
+	case in.Entry == Stdin:
+		entry, pwd = stdinURL, fileURL(dir)
+	case strings.Contains(in.Entry, "://"):
+		if entry, err = cleanURL(in.Entry); err != nil {
+			return "", "", fmt.Errorf("the script: %w", err)
+		}
+	case path.IsAbs(filepath.ToSlash(in.Entry)):
+		entry = fileURL(filepath.ToSlash(in.Entry))
+	default:
+		entry = fileURL(path.Join(dir, filepath.ToSlash(in.Entry)))
+	}
+	if in.Pwd != "" {
+		pwd = in.Pwd
+	}
+	if pwd == "" {
+		pwd = folder(entry)
+	}
+	return entry, pwd, nil
+}
+
+// build runs esbuild, a second time in another form if the script turns out to use top-level await.
+func (l *loader) build() (*Bundle, error) {
+	result := api.Build(l.options(api.FormatCommonJS))
+	async := false
+	if slices.ContainsFunc(result.Errors, isTopLevelAwait) {
+		async = true
+		result = api.Build(l.options(api.FormatESModule))
+	}
+	if len(result.Errors) > 0 {
+		return nil, l.scriptErrors(result.Errors)
+	}
+	b := &Bundle{Name: l.entry, Pwd: l.pwd, Async: async, Sources: l.sources(), Warnings: l.warnings(result.Warnings)}
+	for _, f := range result.OutputFiles {
+		if strings.HasSuffix(f.Path, ".map") {
+			b.Map = f.Contents
+		} else {
+			b.Code = f.Contents
+		}
+	}
+	var err error
+	if b.Map, err = plainSources(b.Map); err != nil {
+		return nil, fmt.Errorf("archive: source map: %w", err)
+	}
+	if async {
+		if b.Code, err = exportsToCommonJS(b.Code); err != nil {
+			return nil, err
+		}
+	}
+	b.Code = strict(b.Code)
+	return b, nil
+}
+
+// options are esbuild's settings. Lowering costs speed in the engine, so only what it lacks is
+// lowered. Nothing of this machine takes part: no tsconfig, no package.json, no resolution on disk.
+func (l *loader) options(format api.Format) api.BuildOptions {
+	return api.BuildOptions{
+		EntryPoints:    []string{l.entry},
+		Outfile:        "/bundle.js",
+		AbsWorkingDir:  "/",
+		Bundle:         true,
+		Format:         format,
+		Platform:       api.PlatformNeutral,
+		Target:         api.ES2022,
+		Supported:      missing(),
+		Charset:        api.CharsetUTF8,
+		LegalComments:  api.LegalCommentsNone,
+		Sourcemap:      api.SourceMapExternal,
+		SourcesContent: api.SourcesContentExclude,
+		TsconfigRaw:    "{}",
+		LogLevel:       api.LogLevelSilent,
+		Define:         map[string]string{"import.meta.resolve": metaResolve},
+		Plugins:        []api.Plugin{{Name: "hive", Setup: l.setup}},
+	}
+}
+
+// missing names what the engine cannot run although it is part of the target.
+func missing() map[string]bool {
+	return map[string]bool{
+		"async-generator":      false,
+		"for-await":            false,
+		"dynamic-import":       false,
+		"regexp-match-indices": false,
+		"regexp-set-notation":  false,
+		"decorators":           false,
+		"using":                false,
+	}
+}
+
+// strict makes all code strict, as k6 runs it, CommonJS too. The first line of a bundle is never the
+// author's, so no position moves.
+func strict(code []byte) []byte {
+	const directive = `"use strict";`
+	if strings.HasPrefix(string(code[:min(len(code), len(directive))]), directive) {
+		return code
+	}
+	return append([]byte(directive), code...)
+}
