@@ -1,0 +1,162 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// ErrSessionLost is the cause of a leader's context when its lease ended.
+var ErrSessionLost = errors.New("election: the session's lease is gone")
+
+// resignTimeout bounds the goodbye of a leader; past it the lease says it.
+const resignTimeout = time.Second
+
+// Session is what holds a candidate's key: a lease and a context that ends
+// with it.
+type Session interface {
+	Lease() clientv3.LeaseID
+	Ctx() context.Context
+}
+
+// Lead campaigns for the leadership of prefix in the name of value (a node's
+// id), runs lead while it lasts, and resigns. The context given to lead ends
+// with ctx, with the session, or when the election key is deleted; its cause
+// says which. Lead returns lead's error, or what ended the campaign.
+func Lead(ctx context.Context, c *clientv3.Client, s Session, prefix, value string, lead func(context.Context, Fence) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.Ctx(), func() { cancel(ErrSessionLost) })()
+
+	fence, err := enter(ctx, c, s, prefix, value)
+	if err != nil {
+		return campaignError(ctx, err)
+	}
+	defer resign(ctx, c, fence)
+	if err := awaitTurn(ctx, c, prefix, fence); err != nil {
+		return campaignError(ctx, err)
+	}
+
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if awaitDelete(ctx, c, fence.key, fence.rev+1) == nil {
+			cancel(ErrDeposed)
+		}
+	}()
+	err = lead(ctx, fence)
+	cancel(nil)
+	<-watched
+	return err
+}
+
+func campaignError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return fmt.Errorf("campaign: %w", err)
+}
+
+// enter puts the candidate's key, or finds the one that this lease already has.
+func enter(ctx context.Context, c *clientv3.Client, s Session, prefix, value string) (Fence, error) {
+	key := fmt.Sprintf("%s%016x", prefix, s.Lease())
+	resp, err := c.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, value, clientv3.WithLease(s.Lease()))).
+		Else(clientv3.OpGet(key)).Commit()
+	if err != nil {
+		return Fence{}, err
+	}
+	rev := resp.Header.Revision
+	if !resp.Succeeded {
+		rev = resp.Responses[0].GetResponseRange().Kvs[0].CreateRevision
+	}
+	return Fence{kv: c, key: key, rev: rev}, nil
+}
+
+// awaitTurn returns when no older candidate is left and the own key exists.
+func awaitTurn(ctx context.Context, c *clientv3.Client, prefix string, f Fence) error {
+	for {
+		older, err := c.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend),
+			clientv3.WithMaxCreateRev(f.rev-1), clientv3.WithLimit(1))
+		if err != nil {
+			return err
+		}
+		if len(older.Kvs) == 0 {
+			return stillEntered(ctx, c, f)
+		}
+		if err := awaitDelete(ctx, c, string(older.Kvs[0].Key), older.Header.Revision+1); err != nil {
+			return err
+		}
+	}
+}
+
+func stillEntered(ctx context.Context, c *clientv3.Client, f Fence) error {
+	resp, err := c.Get(ctx, f.key)
+	if err != nil {
+		return err
+	}
+	if len(resp.Kvs) == 0 || resp.Kvs[0].CreateRevision != f.rev {
+		return ErrDeposed
+	}
+	return nil
+}
+
+// awaitDelete returns nil once key does not exist, watching from revision
+// from; a watch that breaks (compaction, a lost stream) starts with a read.
+func awaitDelete(ctx context.Context, c *clientv3.Client, key string, from int64) error {
+	for {
+		gone, err := watchDelete(ctx, c, key, from)
+		if gone || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil || pause(ctx) == nil {
+			resp, err := c.Get(ctx, key)
+			if err == nil && len(resp.Kvs) == 0 {
+				return nil
+			}
+			if err == nil {
+				from = resp.Header.Revision + 1
+			}
+		}
+	}
+}
+
+func watchDelete(ctx context.Context, c *clientv3.Client, key string, from int64) (gone bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for w := range c.Watch(clientv3.WithRequireLeader(ctx), key, clientv3.WithRev(from)) {
+		if err := w.Err(); err != nil {
+			return false, err
+		}
+		for _, ev := range w.Events {
+			if ev.Type == clientv3.EventTypeDelete {
+				return true, nil
+			}
+		}
+	}
+	return false, errors.New("watch ended")
+}
+
+// pause waits a moment between attempts at an etcd that does not answer.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(200 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// resign deletes the candidate's key. It outlives ctx for a moment, so that a
+// node that leaves does not make the others wait for its lease.
+func resign(ctx context.Context, c *clientv3.Client, f Fence) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
+	defer cancel()
+	_ = f.Delete(ctx, f.key)
+}

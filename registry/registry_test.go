@@ -1,0 +1,232 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"hive/registry"
+)
+
+func TestMain(m *testing.M) {
+	// etcd's own server leaves a few goroutines of its libraries behind.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer).purgeFile"),
+		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"),
+		goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
+}
+
+// store starts an etcd; stop ends it before the test does.
+func store(t *testing.T) (c *clientv3.Client, stop func()) {
+	t.Helper()
+	cfg := embed.NewConfig()
+	cfg.Dir = t.TempDir()
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	cfg.EnableGRPCGateway = false
+	any := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	cfg.ListenClientUrls, cfg.ListenPeerUrls = any, any
+	cfg.TickMs, cfg.ElectionMs = 50, 500
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(e.Close)
+	t.Cleanup(stop)
+	<-e.Server.ReadyNotify()
+	c, err = clientv3.New(clientv3.Config{Endpoints: []string{e.Clients[0].Addr().String()}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c, stop
+}
+
+func session(t *testing.T, c *clientv3.Client) *registry.Session {
+	t.Helper()
+	s, err := registry.NewSession(t.Context(), c, 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Orphan)
+	return s
+}
+
+// mirror runs a mirror until the test ends.
+func mirror(t *testing.T, m *registry.Mirror) *registry.Mirror {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- m.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	if err := m.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// eventually waits until ok holds, looking at every change of m.
+func eventually(t *testing.T, m *registry.Mirror, what string, ok func() bool) {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for {
+		more := m.Changed()
+		if ok() {
+			return
+		}
+		select {
+		case <-more:
+		case <-limit:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func TestRegister(t *testing.T) {
+	c, _ := store(t)
+	r := registry.New(c, "/test/nodes/", "/test/names/")
+	m := mirror(t, r.Mirror())
+	ctx := t.Context()
+	s := session(t, c)
+	a, err := r.Register(ctx, s, registry.Node{ID: "1", Name: "a", Capacity: 10, Labels: map[string]string{"zone": "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Register(ctx, session(t, c), registry.Node{ID: "2", Name: "a"}); !errors.Is(err, registry.ErrNameTaken) {
+		t.Errorf("a second node of the same name: got %v, want ErrNameTaken", err)
+	}
+	if _, err := r.Register(ctx, s, registry.Node{ID: "x/y", Name: "b"}); err == nil {
+		t.Error("an id with a slash was accepted")
+	}
+	if _, err := r.Register(ctx, session(t, c), registry.Node{ID: "2", Name: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, m, "both nodes are seen", func() bool { return len(registry.Nodes(m)) == 2 })
+	got := registry.Nodes(m)
+	if got[0].Name != "a" || got[1].Name != "b" || got[0].Capacity != 10 || got[0].Labels["zone"] != "x" || got[0].Incarnation != a.Incarnation {
+		t.Errorf("got %+v, want a then b, as registered", got)
+	}
+
+	again, err := r.Register(ctx, session(t, c), registry.Node{ID: "1", Name: "a"})
+	if err != nil {
+		t.Fatalf("the same node in its next life: %v", err)
+	}
+	if again.Incarnation <= a.Incarnation {
+		t.Errorf("incarnation %d after %d, want a later one", again.Incarnation, a.Incarnation)
+	}
+	if err := s.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if now := registry.Nodes(m); len(now) != 2 {
+		t.Errorf("the end of the earlier life's lease took the record of the next: %+v", now)
+	}
+}
+
+func TestSessionEnds(t *testing.T) {
+	c, _ := store(t)
+	r := registry.New(c, "/test/nodes/", "/test/names/")
+	m := mirror(t, r.Mirror())
+	tests := []struct {
+		name string
+		end  func(*registry.Session) error
+		lost bool
+	}{
+		{"closed: the record goes at once", func(s *registry.Session) error { return s.Close(context.Background()) }, false},
+		{"lease revoked by somebody else", func(s *registry.Session) error {
+			_, err := c.Revoke(context.Background(), s.Lease())
+			return err
+		}, true},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, c)
+			if s.TTL() < time.Second || !s.Valid() || !s.Deadline().After(time.Now()) {
+				t.Errorf("a new session: ttl %s, valid %t, deadline %s", s.TTL(), s.Valid(), s.Deadline())
+			}
+			if _, err := r.Register(t.Context(), s, registry.Node{ID: fmt.Sprint(i), Name: fmt.Sprint("n", i)}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, m, "the node is seen", func() bool { return len(registry.Nodes(m)) == 1 })
+			if err := tt.end(s); err != nil {
+				t.Fatal(err)
+			}
+			<-s.Ctx().Done()
+			if got := errors.Is(context.Cause(s.Ctx()), registry.ErrLeaseLost); got != tt.lost {
+				t.Errorf("cause %v, want a lost lease: %t", context.Cause(s.Ctx()), tt.lost)
+			}
+			if s.Valid() {
+				t.Error("a session that ended is valid")
+			}
+			eventually(t, m, "the node is gone", func() bool { return len(registry.Nodes(m)) == 0 })
+		})
+	}
+}
+
+func TestSessionWithoutEtcdFencesItself(t *testing.T) {
+	c, stop := store(t)
+	s := session(t, c)
+	deadline := s.Deadline().Add(s.TTL()) // one renewal may have been confirmed meanwhile
+	stop()
+	<-s.Ctx().Done()
+	if !errors.Is(context.Cause(s.Ctx()), registry.ErrLeaseLost) {
+		t.Errorf("cause %v, want ErrLeaseLost", context.Cause(s.Ctx()))
+	}
+	if s.Deadline().After(deadline) {
+		t.Errorf("the deadline moved to %s without etcd", s.Deadline())
+	}
+}
+
+func TestMirrorSurvivesCompaction(t *testing.T) {
+	c, _ := store(t)
+	ctx := t.Context()
+	if _, err := c.Put(ctx, "/test/k/a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	m := mirror(t, registry.NewMirror(c, "/test/k/"))
+	one := mirror(t, registry.NewKeyMirror(c, "/test/k/a"))
+	for i := range 20 {
+		resp, err := c.Put(ctx, "/test/k/b", fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Compact(ctx, resp.Header.Revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Delete(ctx, "/test/k/a"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, m, "the last state is seen", func() bool {
+		b, ok := m.Get("/test/k/b")
+		_, a := m.Get("/test/k/a")
+		return ok && string(b.Value) == "19" && !a
+	})
+	eventually(t, one, "the one key is gone", func() bool { all, _ := one.All(); return len(all) == 0 })
+}
+
+func TestCapacity(t *testing.T) {
+	tests := []struct {
+		name string
+		m    registry.Machine
+		want int
+	}{
+		{"cores decide", registry.Machine{Cores: 2, Memory: 24 << 30}, 10000},
+		{"memory decides", registry.Machine{Cores: 8, Memory: 1 << 30}, 4096},
+		{"never nothing", registry.Machine{}, 1},
+	}
+	for _, tt := range tests {
+		if got := tt.m.Capacity(); got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+		}
+	}
+	if m := registry.ThisMachine(); m.Cores < 1 || m.Memory < 1<<20 {
+		t.Errorf("this machine: got %+v", m)
+	}
+}
