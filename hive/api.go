@@ -1,0 +1,535 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/archive"
+	"hive/engine/options"
+	"hive/registry"
+)
+
+// apiTry bounds what a call waits for etcd.
+const apiTry = 5 * time.Second
+
+// uploadKept is how long an archive is kept for a run to be submitted.
+const uploadKept = 15 * time.Minute
+
+// ClusterInfo is what a node says of its hive.
+type ClusterInfo struct {
+	Name    string   `json:"name"`
+	ID      string   `json:"id"`
+	Etcd    []string `json:"etcd"` // client endpoints
+	Node    string   `json:"node"` // id of the node that answers
+	Leader  string   `json:"leader,omitempty"`
+	Version string   `json:"version"`
+}
+
+// ClockInfo is the time on a node's clock.
+type ClockInfo struct {
+	Node string  `json:"node"`
+	Now  Instant `json:"now"`
+}
+
+// NodeInfo is a node as clients see it.
+type NodeInfo struct {
+	registry.Node
+	Leader bool `json:"leader"`
+}
+
+// Submission is a run to be submitted. The archive has been uploaded before.
+type Submission struct {
+	// ID makes a submission that is sent twice one run; empty means a new run.
+	ID        string          `json:"id,omitempty"`
+	Name      string          `json:"name"`
+	Archive   string          `json:"archive"` // sha256, hex
+	Options   json.RawMessage `json:"options"` // consolidated
+	Flags     Flags           `json:"flags"`
+	Submitter string          `json:"submitter,omitempty"`
+}
+
+// RunInfo is a run as clients see it.
+type RunInfo struct {
+	ID        string              `json:"id"`
+	Name      string              `json:"name"`
+	Archive   string              `json:"archive"`
+	Submitter string              `json:"submitter,omitempty"`
+	Submitted time.Time           `json:"submitted"`
+	Phase     Phase               `json:"phase"`
+	Position  int                 `json:"position,omitempty"` // runs before it in the queue
+	Verdict   Verdict             `json:"verdict,omitempty"`
+	Failure   *Failure            `json:"failure,omitempty"`
+	Members   []Member            `json:"members,omitempty"`
+	Warnings  []string            `json:"warnings,omitempty"`
+	Times     map[Phase]time.Time `json:"times,omitempty"`
+	Plan      *Plan               `json:"plan,omitempty"`
+}
+
+// routes is the API. docs/api.md describes it.
+func (n *Node) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]handler{
+		"GET /api/v1/cluster":               n.getCluster,
+		"GET /api/v1/clock":                 n.getClock,
+		"GET /api/v1/nodes":                 n.getNodes,
+		"GET /api/v1/runs":                  n.listRuns,
+		"POST /api/v1/runs":                 n.submit,
+		"GET /api/v1/runs/{id}":             n.showRun,
+		"GET /api/v1/runs/{id}/events":      n.events,
+		"GET /api/v1/runs/{id}/result":      n.getResult,
+		"POST /api/v1/runs/{id}/stop":       n.stopRun,
+		"POST /api/v1/runs/{id}/checkpoint": n.takeCheckpoint,
+		"POST /api/v1/runs/{id}/summary":    n.makeSummary,
+		"PUT /api/v1/blobs/{digest}":        n.putBlob,
+		"HEAD /api/v1/blobs/{digest}":       n.headBlob,
+		"GET /healthz":                      n.healthz,
+		"GET /readyz":                       n.readyz,
+		"/":                                 notFound,
+	} {
+		mux.Handle(pattern, h)
+	}
+	return guarded(n.cfg.Token, mux)
+}
+
+func notFound(_ http.ResponseWriter, r *http.Request) error {
+	return refuse(http.StatusNotFound, codeNotFound, "there is no %s %s here", r.Method, r.URL.Path)
+}
+
+func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return nil
+}
+
+// readyz says whether the node is in the hive and the hive has a leader.
+func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if n.self.Load() == nil {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "this node is not in the hive")
+	}
+	if _, _, ok := n.leaderURL(); !ok {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "%v", ErrNoLeader)
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	return nil
+}
+
+func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
+	l, _ := n.currentLeader()
+	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.info.Etcd,
+		Node: n.info.ID, Leader: l.Value, Version: Version})
+	return nil
+}
+
+func (n *Node) getClock(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, ClockInfo{Node: n.info.ID, Now: n.clock.Now()})
+	return nil
+}
+
+func (n *Node) getNodes(w http.ResponseWriter, _ *http.Request) error {
+	l, _ := n.currentLeader()
+	nodes := []NodeInfo{}
+	for _, r := range registry.Nodes(n.nodes) {
+		nodes = append(nodes, NodeInfo{Node: r, Leader: r.ID == l.Value})
+	}
+	writeJSON(w, http.StatusOK, nodes)
+	return nil
+}
+
+// ask bounds what a handler waits for etcd, and says so when that was it.
+func ask(r *http.Request, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(r.Context(), apiTry)
+	defer cancel()
+	err := do(ctx)
+	if err != nil && ctx.Err() != nil {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "the hive's etcd does not answer: %v", err)
+	}
+	return err
+}
+
+func (n *Node) listRuns(w http.ResponseWriter, r *http.Request) error {
+	runs := []RunInfo{}
+	err := ask(r, func(ctx context.Context) error {
+		ids, err := n.runIDs(ctx)
+		if err != nil {
+			return err
+		}
+		line, err := n.queueLine(ctx)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			info, err := n.runInfo(ctx, id, line)
+			if err != nil {
+				return err
+			}
+			runs = append(runs, info)
+		}
+		return nil
+	})
+	if err == nil {
+		writeJSON(w, http.StatusOK, runs)
+	}
+	return err
+}
+
+func (n *Node) showRun(w http.ResponseWriter, r *http.Request) error {
+	return ask(r, func(ctx context.Context) error {
+		line, err := n.queueLine(ctx)
+		if err != nil {
+			return err
+		}
+		info, err := n.runInfo(ctx, r.PathValue("id"), line)
+		if err != nil {
+			return err
+		}
+		var plan Plan
+		if found, err := getJSON(ctx, n.etcd, n.keys.Plan(info.ID), &plan); err != nil {
+			return err
+		} else if found {
+			info.Plan = &plan
+		}
+		writeJSON(w, http.StatusOK, info)
+		return nil
+	})
+}
+
+// queueLine lists the runs that are not finished, in their order.
+func (n *Node) queueLine(ctx context.Context) ([]string, error) {
+	resp, err := n.etcd.Get(ctx, n.keys.Queue(), clientv3.WithPrefix(), clientv3.WithKeysOnly(),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
+	if err != nil {
+		return nil, fmt.Errorf("read the queue: %w", err)
+	}
+	var ids []string
+	for _, kv := range resp.Kvs {
+		ids = append(ids, strings.TrimPrefix(string(kv.Key), n.keys.Queue()))
+	}
+	return ids, nil
+}
+
+func (n *Node) runInfo(ctx context.Context, id string, line []string) (RunInfo, error) {
+	var spec Spec
+	st := State{Phase: Queued}
+	found, err := getJSON(ctx, n.etcd, n.keys.Spec(id), &spec)
+	if err != nil {
+		return RunInfo{}, err
+	}
+	if !found {
+		return RunInfo{}, noRun(id)
+	}
+	if _, err := getJSON(ctx, n.etcd, n.keys.State(id), &st); err != nil {
+		return RunInfo{}, err
+	}
+	return RunInfo{ID: id, Name: spec.Name, Archive: spec.Archive, Submitter: spec.Submitter, Submitted: spec.Submitted,
+		Phase: st.Phase, Position: max(0, slices.Index(line, id)), Verdict: st.Verdict, Failure: st.Failure,
+		Members: st.Members, Warnings: st.Warnings, Times: st.Times}, nil
+}
+
+func noRun(id string) error {
+	return refuse(http.StatusNotFound, codeNotFound, "there is no run %q in this hive", id)
+}
+
+var (
+	runPattern    = regexp.MustCompile(`^[a-zA-Z0-9-]{1,64}$`)
+	digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// submit puts a run into the queue. It needs no leader, only etcd.
+func (n *Node) submit(w http.ResponseWriter, r *http.Request) error {
+	var sub Submission
+	if err := readJSON(w, r, maxSubmission, &sub); err != nil {
+		return err
+	}
+	spec, err := n.accept(sub)
+	if err != nil {
+		return err
+	}
+	return ask(r, func(ctx context.Context) error {
+		if err := n.enqueue(ctx, spec); err != nil {
+			return err
+		}
+		line, err := n.queueLine(ctx)
+		if err != nil {
+			return err
+		}
+		info, err := n.runInfo(ctx, spec.ID, line)
+		if err == nil {
+			writeJSON(w, http.StatusCreated, info)
+		}
+		return err
+	})
+}
+
+// accept checks a submission and makes its spec.
+func (n *Node) accept(sub Submission) (Spec, error) {
+	if sub.ID == "" {
+		sub.ID = NewRunID()
+	}
+	if !runPattern.MatchString(sub.ID) {
+		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "run id %q: want 1 to 64 letters, digits and dashes", sub.ID)
+	}
+	if !digestPattern.MatchString(sub.Archive) {
+		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "archive %q: want a sha256 in hex", sub.Archive)
+	}
+	var opts options.Options
+	if err := json.Unmarshal(sub.Options, &opts); err != nil {
+		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "options: %v", err)
+	}
+	if len(opts.Scenarios) == 0 {
+		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "options: there is no scenario in them")
+	}
+	var members []Member
+	for _, r := range registry.Nodes(n.nodes) {
+		if r.Capacity > 0 {
+			members = append(members, Member{ID: r.ID, Name: r.Name, Capacity: r.Capacity})
+		}
+	}
+	if _, _, _, err := Deal(sub.Name, opts.Scenarios, members); err != nil {
+		return Spec{}, refuse(http.StatusConflict, codeCapacity, "%v", err)
+	}
+	return Spec{ID: sub.ID, Name: sub.Name, Archive: sub.Archive, Options: sub.Options, Flags: sub.Flags,
+		Submitter: sub.Submitter, Submitted: time.Now().UTC()}, nil
+}
+
+// enqueue writes the run, its place in the queue and its claim on the archive
+// at once. A run with that id that is there already is left as it is.
+func (n *Node) enqueue(ctx context.Context, spec Spec) error {
+	value, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("submit: %w", err)
+	}
+	entry, err := json.Marshal(queueEntry{Archive: spec.Archive})
+	if err != nil {
+		return fmt.Errorf("submit: %w", err)
+	}
+	resp, err := n.etcd.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(n.keys.Spec(spec.ID)), "=", 0),
+			clientv3.Compare(clientv3.CreateRevision(archive.MetaKey(n.keys.Root(), spec.Archive)), ">", 0)).
+		Then(clientv3.OpPut(n.keys.Spec(spec.ID), string(value)),
+			clientv3.OpPut(n.keys.Queued(spec.ID), string(entry)),
+			clientv3.OpPut(n.keys.Ref(spec.Archive, spec.ID), "")).
+		Else(clientv3.OpGet(n.keys.Spec(spec.ID))).Commit()
+	if err != nil {
+		return fmt.Errorf("submit: %w", err)
+	}
+	if kvs := elseKVs(resp); !resp.Succeeded && len(kvs) == 0 {
+		return refuse(http.StatusConflict, codeNoArchive, "the archive %s is not in the hive: upload it first", spec.Archive)
+	} else if len(kvs) == 1 {
+		var was Spec
+		if json.Unmarshal(kvs[0].Value, &was) != nil || was.Archive != spec.Archive {
+			return refuse(http.StatusConflict, codeConflict, "there is another run with the id %s", spec.ID)
+		}
+	}
+	return nil
+}
+
+// StopRequest asks for the end of a run.
+type StopRequest struct {
+	Mode StopMode `json:"mode"` // empty: interrupt
+	Kind Kind     `json:"kind"` // interrupted or stopped; empty: stopped
+	By   string   `json:"by,omitempty"`
+}
+
+// stopRun leaves a request for the leader. It also touches the queue's key,
+// which wakes the leader when the run still waits.
+func (n *Node) stopRun(w http.ResponseWriter, r *http.Request) error {
+	var req StopRequest
+	if err := readJSON(w, r, maxSubmission, &req); err != nil {
+		return err
+	}
+	c := Control{Action: "stop", Mode: req.Mode, Kind: req.Kind, By: req.By}
+	if c.Mode == "" {
+		c.Mode = StopInterrupt
+	}
+	if c.Kind == "" {
+		c.Kind = KindStopped
+	}
+	if c.Mode != StopInterrupt && c.Mode != StopGraceful || c.Kind != KindStopped && c.Kind != KindInterrupted {
+		return refuse(http.StatusBadRequest, codeBadRequest, "mode %q and kind %q: want interrupt or graceful, and stopped or interrupted", req.Mode, req.Kind)
+	}
+	return ask(r, func(ctx context.Context) error {
+		if err := n.control(ctx, r.PathValue("id"), c); err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusAccepted, map[string]string{"status": "asked"})
+		return nil
+	})
+}
+
+func (n *Node) control(ctx context.Context, id string, c Control) error {
+	var spec Spec
+	found, err := getJSON(ctx, n.etcd, n.keys.Spec(id), &spec)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return noRun(id)
+	}
+	value, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	entry, err := json.Marshal(queueEntry{Archive: spec.Archive, Stop: &c})
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	resp, err := n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(n.keys.Queued(id)), ">", 0)).
+		Then(clientv3.OpPut(n.keys.Control(id, NewRunID()), string(value)), clientv3.OpPut(n.keys.Queued(id), string(entry))).Commit()
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	if !resp.Succeeded {
+		return refuse(http.StatusConflict, codeConflict, "run %s has finished", id)
+	}
+	return nil
+}
+
+func (n *Node) getResult(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	return ask(r, func(ctx context.Context) error {
+		var c Chunks
+		found, err := getJSON(ctx, n.etcd, n.keys.Result(id), &c)
+		if err != nil {
+			return err
+		}
+		if !found {
+			line, err := n.queueLine(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := n.runInfo(ctx, id, line); err != nil {
+				return err
+			}
+			return refuse(http.StatusConflict, codeConflict, "run %s has no result yet", id)
+		}
+		data, err := getChunks(ctx, n.etcd, n.keys.Result(id), c)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(data) // a client that is gone needs no answer
+		return nil
+	})
+}
+
+// takeCheckpoint takes a node's metrics, if this node leads.
+func (n *Node) takeCheckpoint(w http.ResponseWriter, r *http.Request) error {
+	l := n.leading.Load()
+	if l == nil {
+		return refuse(http.StatusMisdirectedRequest, codeNotLeader, "this node does not lead the hive")
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCheckpoint))
+	if err != nil {
+		return err
+	}
+	report, snapshot, err := decodeCheckpoint(data)
+	if err != nil {
+		return refuse(http.StatusBadRequest, codeBadRequest, "%v", err)
+	}
+	if err := l.receive(r.PathValue("id"), report, snapshot); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, Ack{Term: l.fence.Term()})
+	return nil
+}
+
+// makeSummary lets this node's engine run handleSummary for the leader.
+func (n *Node) makeSummary(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSummary))
+	if err != nil {
+		return err
+	}
+	a := n.agent.Load()
+	var t *task
+	if a != nil {
+		t = a.task(id)
+	}
+	if t == nil {
+		return refuse(http.StatusConflict, codeConflict, "this node is not at run %s", id)
+	}
+	var st State
+	if err := ask(r, func(ctx context.Context) error {
+		_, err := getJSON(ctx, n.etcd, n.keys.State(id), &st)
+		return err
+	}); err != nil {
+		return err
+	}
+	files, ran, err := t.handleSummary(r.Context(), st, data)
+	answer := SummaryAnswer{Files: files, Ran: ran}
+	if err != nil {
+		answer = SummaryAnswer{Error: err.Error()}
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// putBlob stores an archive, and keeps it for a while without a run.
+func (n *Node) putBlob(w http.ResponseWriter, r *http.Request) error {
+	digest := r.PathValue("digest")
+	if !digestPattern.MatchString(digest) {
+		return refuse(http.StatusBadRequest, codeBadRequest, "%q is not a sha256 in hex", digest)
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArchive))
+	if err != nil {
+		return err
+	}
+	if got := archive.DigestOf(data); got != digest {
+		return refuse(http.StatusBadRequest, codeBadRequest, "the archive has the digest %s, not %s: it was changed on its way", got, digest)
+	}
+	if err := n.keepUpload(r, digest); err != nil {
+		return err
+	}
+	if err := archive.Store(r.Context(), n.etcd, n.keys.Root(), digest, data); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// keepUpload holds an archive that no run needs yet, under a lease.
+func (n *Node) keepUpload(r *http.Request, digest string) error {
+	return ask(r, func(ctx context.Context) error {
+		lease, err := n.etcd.Grant(ctx, int64(uploadKept/time.Second))
+		if err != nil {
+			return fmt.Errorf("keep the archive: %w", err)
+		}
+		if _, err := n.etcd.Put(ctx, n.keys.upload(digest, int64(lease.ID)), "", clientv3.WithLease(lease.ID)); err != nil {
+			return fmt.Errorf("keep the archive: %w", err)
+		}
+		return nil
+	})
+}
+
+// headBlob says whether an archive is there, and keeps it for a while if so.
+func (n *Node) headBlob(w http.ResponseWriter, r *http.Request) error {
+	digest := r.PathValue("digest")
+	if !digestPattern.MatchString(digest) {
+		return refuse(http.StatusBadRequest, codeBadRequest, "%q is not a sha256 in hex", digest)
+	}
+	if err := n.keepUpload(r, digest); err != nil {
+		return err
+	}
+	return ask(r, func(ctx context.Context) error {
+		resp, err := n.etcd.Get(ctx, archive.MetaKey(n.keys.Root(), digest), clientv3.WithCountOnly())
+		if err != nil {
+			return fmt.Errorf("look for the archive: %w", err)
+		}
+		if resp.Count == 0 {
+			return refuse(http.StatusNotFound, codeNotFound, "the archive %s is not in the hive", digest)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+}
+
+var errStreamEnded = errors.New("the stream has ended")

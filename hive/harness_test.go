@@ -1,0 +1,409 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"hive/archive"
+	"hive/engine/metric"
+	"hive/engine/options"
+	"hive/engine/share"
+	"hive/registry"
+)
+
+func TestMain(m *testing.M) {
+	// etcd's own server leaves a few goroutines of its libraries behind.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer).purgeFile"),
+		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"),
+		goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+}
+
+// script is what the counter engines of a test do in the place of a script.
+type script struct {
+	traits  Traits
+	custom  bool                                    // has a trend of its own
+	fails   map[string]*Failure                     // by node and call: "n1 init"
+	hold    chan struct{}                           // setup waits for it, when set
+	summary func([]byte) (map[string][]byte, error) // handleSummary
+
+	mu     sync.Mutex
+	calls  []string // "setup n1", "teardown n2", …
+	shares map[string]share.Share
+	starts map[string]time.Time
+	data   map[string]string // setup data as the load got it
+	stops  map[string]string // how the load of each node ended
+}
+
+func (s *script) note(node, call string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, call+" "+node)
+}
+
+func (s *script) count(call string) (n int, node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		var what, who string
+		fmt.Sscan(c, &what, &who)
+		if what == call {
+			n, node = n+1, who
+		}
+	}
+	return n, node
+}
+
+// factory makes the counter engines of one node.
+func (s *script) factory(node string) Factory {
+	return func(_ context.Context, job Job) (Engine, error) {
+		if f := s.fails[node+" load"]; f != nil {
+			return nil, f
+		}
+		var opts options.Options
+		if err := json.Unmarshal(job.Options, &opts); err != nil {
+			return nil, err
+		}
+		c := &counter{script: s, node: node, job: job, opts: opts, reg: metric.NewRegistry(), stop: make(chan struct{})}
+		if s.custom {
+			m, err := c.reg.Register("my_trend", metric.Trend, metric.Time)
+			if err != nil {
+				return nil, err
+			}
+			c.trend = m
+		}
+		c.store = metric.NewStore(c.reg, metric.StoreOptions{Shards: 1})
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.shares == nil {
+			s.shares, s.starts, s.data, s.stops = map[string]share.Share{}, map[string]time.Time{}, map[string]string{}, map[string]string{}
+		}
+		s.shares[node] = job.Share
+		return c, nil
+	}
+}
+
+// counter is an engine that counts in the place of running a script: every VU
+// does an iteration each 10 ms of the first scenario's duration.
+type counter struct {
+	script *script
+	node   string
+	job    Job
+	opts   options.Options
+	reg    *metric.Registry
+	store  *metric.Store
+	trend  *metric.Metric
+	stop   chan struct{}
+	once   sync.Once
+
+	mu   sync.Mutex
+	done int64
+}
+
+func (c *counter) fail(call string) error {
+	if f := c.script.fails[c.node+" "+call]; f != nil {
+		return f
+	}
+	return nil
+}
+
+func (c *counter) Init(context.Context) error {
+	c.job.Log.Info("initialised", "node", c.node)
+	return c.fail("init")
+}
+
+func (c *counter) Setup(ctx context.Context) (json.RawMessage, error) {
+	c.script.note(c.node, "setup")
+	if c.script.hold != nil {
+		select {
+		case <-c.script.hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return json.RawMessage(`{"from":"setup"}`), c.fail("setup")
+}
+
+func (c *counter) Run(ctx context.Context, start time.Time, setup json.RawMessage) error {
+	c.script.mu.Lock()
+	c.script.starts[c.node], c.script.data[c.node] = start, string(setup)
+	c.script.mu.Unlock()
+	how, err := c.load(ctx, start)
+	c.script.mu.Lock()
+	c.script.stops[c.node] = how
+	c.script.mu.Unlock()
+	return err
+}
+
+func (c *counter) load(ctx context.Context, start time.Time) (string, error) {
+	vus := int64(c.job.Share.All().Len())
+	rec := c.store.Recorder(0)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for n := int64(0); ; {
+		select {
+		case <-ctx.Done():
+			return "interrupted", &Failure{Kind: KindInterrupted, Message: "interrupted"}
+		case <-c.stop:
+			return "stopped", nil
+		case <-tick.C:
+		}
+		if err := c.fail("run"); err != nil && time.Since(start) > 0 {
+			return "failed", err
+		}
+		due := min(int64(time.Since(start)), int64(c.opts.Scenarios[0].Duration)) / int64(10*time.Millisecond)
+		for ; n < due; n++ {
+			b := c.reg.Builtin()
+			rec.Record(c.reg.Root(), metric.Extra{}, time.Now(), metric.Value{Metric: b.Iterations, V: float64(vus)})
+			if c.trend != nil {
+				rec.Record(c.reg.Root(), metric.Extra{}, time.Now(), metric.Value{Metric: c.trend, V: float64(n)})
+			}
+			c.mu.Lock()
+			c.done += vus
+			c.mu.Unlock()
+		}
+		if time.Since(start) >= c.opts.Scenarios[0].Duration {
+			return "ended", nil
+		}
+	}
+}
+
+func (c *counter) Stop() { c.once.Do(func() { close(c.stop) }) }
+
+func (c *counter) Teardown(_ context.Context, setup json.RawMessage) error {
+	c.script.note(c.node, "teardown")
+	return c.fail("teardown")
+}
+
+func (c *counter) HandleSummary(_ context.Context, data []byte) (map[string][]byte, bool, error) {
+	c.script.note(c.node, "summary")
+	files, err := c.script.summary(data)
+	return files, files != nil, err
+}
+
+func (c *counter) Traits() Traits             { return c.script.traits }
+func (c *counter) Registry() *metric.Registry { return c.reg }
+func (c *counter) Snapshot() *metric.Snapshot { return c.store.Snapshot() }
+
+func (c *counter) Progress() Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Progress{Iterations: c.done, VUs: c.job.Share.All().Len()}
+}
+
+func (c *counter) MarkedFailed() (string, bool) {
+	f := c.script.fails[c.node+" mark"]
+	if f == nil {
+		return "", false
+	}
+	return f.Message, true
+}
+
+func (c *counter) Close() error {
+	c.script.note(c.node, "close")
+	return nil
+}
+
+// startStore starts an etcd that no node owns.
+func startStore(t *testing.T) (endpoints []string, stop func()) {
+	t.Helper()
+	d, err := openDataDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, endpoints, err := startMember(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() { e.Close(); d.Close() })
+	t.Cleanup(stop)
+	return endpoints, stop
+}
+
+// running is a node of a test.
+type running struct {
+	*Node
+	t      *testing.T
+	info   Info
+	cancel context.CancelCauseFunc
+	done   chan error
+	err    error
+	once   sync.Once
+}
+
+// quick makes a test's nodes fast.
+var quick = Timing{Checkpoint: 50 * time.Millisecond, Judge: 100 * time.Millisecond, StartDelay: 150 * time.Millisecond,
+	Prepare: 10 * time.Second, Grace: 3 * time.Second}
+
+// launch runs a node until the test ends, and waits for it to be in the hive.
+func launch(t *testing.T, cfg Config, s *script) *running {
+	t.Helper()
+	ready := make(chan Info, 1)
+	if cfg.Timing == (Timing{}) {
+		cfg.Timing = quick
+	}
+	if cfg.LeaseTTL == 0 {
+		cfg.LeaseTTL = 2 * time.Second
+	}
+	if cfg.Address == "" {
+		cfg.Address = "127.0.0.1:0"
+	}
+	if testing.Verbose() {
+		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", cfg.Name)
+	}
+	cfg.Factory = s.factory(cfg.Name)
+	cfg.Ready = func(i Info) { ready <- i }
+	n, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r := &running{Node: n, t: t, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- n.Run(ctx) }()
+	t.Cleanup(func() { r.stop(nil) })
+	select {
+	case r.info = <-ready:
+	case err := <-r.done:
+		r.done <- err
+		t.Fatalf("node %s ended: %v", cfg.Name, err)
+	case <-time.After(20 * time.Second):
+		t.Fatalf("node %s did not join", cfg.Name)
+	}
+	return r
+}
+
+// stop ends the node, with errCrash as if killed, and returns what Run did.
+func (r *running) stop(cause error) error {
+	r.once.Do(func() {
+		r.cancel(cause)
+		r.err = <-r.done
+	})
+	return r.err
+}
+
+// hiveOf starts n nodes of the given capacities on one etcd.
+func hiveOf(t *testing.T, s *script, capacities ...int) []*running {
+	t.Helper()
+	endpoints, _ := startStore(t)
+	var nodes []*running
+	for i, c := range capacities {
+		nodes = append(nodes, launch(t, Config{Name: fmt.Sprintf("n%d", i+1), Etcd: endpoints, Capacity: c}, s))
+	}
+	awaitNodes(t, nodes[0], len(nodes))
+	return nodes
+}
+
+func awaitNodes(t *testing.T, r *running, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d nodes are seen", n), func() bool { return len(registry.Nodes(r.nodes)) == n })
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 1500 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("never: %s", what)
+}
+
+// consolidated makes the options of a test as nodes get them.
+func consolidated(t *testing.T, text string) json.RawMessage {
+	t.Helper()
+	layer, _, err := options.FromJSON([]byte(text), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts, _, err := options.Consolidate(layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// looping is a test of some VUs for a while.
+func looping(t *testing.T, vus int, d time.Duration, more string) json.RawMessage {
+	return consolidated(t, fmt.Sprintf(`{"scenarios":{"main":{"executor":"constant-vus","vus":%d,"duration":"%s","gracefulStop":"0s"}}%s}`, vus, d, more))
+}
+
+func client(t *testing.T, r *running) *Client {
+	t.Helper()
+	c, err := NewClient(r.info.URL, r.cfg.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+var packed = []byte("an archive, as far as counters care")
+
+func submit(t *testing.T, c *Client, opts json.RawMessage) string {
+	t.Helper()
+	info, err := c.Submit(t.Context(), packed, Submission{Name: "script.js", Options: opts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ID
+}
+
+// follow attaches to a run and returns its result and the events.
+func follow(t *testing.T, c *Client, run string) (*Result, []Event) {
+	t.Helper()
+	var events []Event
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 40*time.Second, errors.New("the run took too long"))
+	defer cancel()
+	res, err := c.Attach(ctx, run, func(e Event) error { events = append(events, e); return nil })
+	if err != nil {
+		info, _ := c.Show(t.Context(), run)
+		t.Fatalf("attach: %v (run %+v)", err, info)
+	}
+	return res, events
+}
+
+func phases(events []Event) (list []Phase) {
+	for _, e := range events {
+		var s StateEvent
+		if (e.Type == EventState || e.Type == EventResult) && json.Unmarshal(e.Data, &s) == nil && !slices.Contains(list, s.Phase) {
+			list = append(list, s.Phase)
+		}
+	}
+	return list
+}
+
+func texts(events []Event, kind string) (all []string) {
+	for _, e := range events {
+		if e.Type == kind {
+			all = append(all, string(e.Data))
+		}
+	}
+	return all
+}
+
+// awaitPhase waits until a run is in a phase.
+func awaitPhase(t *testing.T, c *Client, run string, p Phase) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("run %s is %s", run, p), func() bool {
+		info, err := c.Show(t.Context(), run)
+		return err == nil && info.Phase == p
+	})
+}
+
+func iterations(res *Result) int64 { return res.Progress.Iterations }
+
+var _ = archive.DigestOf

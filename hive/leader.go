@@ -1,0 +1,332 @@
+package hive
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/election"
+	"hive/engine/metric"
+	"hive/registry"
+)
+
+const (
+	// sweepEvery is how often the leader looks for archives that no run needs.
+	sweepEvery = time.Minute
+	// keptHubs is how many event streams of finished runs the leader keeps.
+	keptHubs = 10
+	// maxOps is how many operations a transaction is given; etcd takes 128.
+	maxOps = 100
+)
+
+// leader is one term of leadership: it serves the queue, drives the run whose
+// turn it is, and clears up. What it keeps in memory it can do without; the
+// next leader has it again from etcd and from the nodes.
+type leader struct {
+	n     *Node
+	fence election.Fence
+	queue *registry.Mirror
+
+	mu      sync.Mutex // guards what follows
+	hubs    map[string]*hub
+	ended   []string // runs whose hubs are closed, oldest first
+	places  map[string]int
+	current *driver
+}
+
+// queueEntry is the value of a queue key.
+type queueEntry struct {
+	Archive string   `json:"archive"`
+	Stop    *Control `json:"stop,omitempty"` // asked for while it waits
+}
+
+func newLeader(n *Node, f election.Fence) *leader {
+	return &leader{n: n, fence: f, queue: registry.NewMirror(n.etcd, n.keys.Queue()), hubs: map[string]*hub{}, places: map[string]int{}}
+}
+
+// Run leads until ctx ends.
+func (l *leader) Run(ctx context.Context) error {
+	defer l.closeHubs()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { _ = l.queue.Run(ctx) }) // ends with ctx and has nothing else to say
+	if err := errors.Join(l.queue.Wait(ctx), l.n.nodes.Wait(ctx)); err != nil {
+		return err
+	}
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	done := make(chan struct{})
+	driving := ""
+	for {
+		changed := l.queue.Changed()
+		line := l.line(ctx)
+		if driving == "" && len(line) > 0 {
+			driving = line[0]
+			wg.Go(func() {
+				l.drive(ctx, line[0])
+				select {
+				case done <- struct{}{}:
+				case <-ctx.Done():
+				}
+			})
+		}
+		select {
+		case <-changed:
+		case <-done:
+			driving = ""
+			l.tidy(ctx)
+		case <-sweep.C:
+			l.tidy(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// line returns the runs in the order of submission, after dropping those that
+// were stopped while they waited, and tells each its place.
+func (l *leader) line(ctx context.Context) []string {
+	kvs, _ := l.queue.All()
+	keys := slices.SortedFunc(maps.Keys(kvs), func(a, b string) int { return cmp.Compare(kvs[a].CreateRev, kvs[b].CreateRev) })
+	var ids []string
+	for _, key := range keys {
+		id := strings.TrimPrefix(key, l.n.keys.Queue())
+		if l.over(id) {
+			continue // finished, and the mirror has yet to see it
+		}
+		var e queueEntry
+		if json.Unmarshal(kvs[key].Value, &e) == nil && e.Stop != nil && len(ids) > 0 {
+			l.dismiss(ctx, id, e.Stop)
+			continue
+		}
+		l.place(id, len(ids))
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// over says whether the run was finished in this term.
+func (l *leader) over(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.ended, id)
+}
+
+// place tells a waiting run how many are before it.
+func (l *leader) place(id string, n int) {
+	h := l.hub(id)
+	l.mu.Lock()
+	was, known := l.places[id]
+	l.places[id] = n
+	l.mu.Unlock()
+	if n > 0 && (!known || was != n) {
+		h.publish(EventState, StateEvent{Run: id, Phase: Queued, Position: n})
+	}
+}
+
+// dismiss finishes a run that was stopped before its turn came.
+func (l *leader) dismiss(ctx context.Context, id string, c *Control) {
+	f := Failf(c.Kind, "stopped by %s while it waited for its turn", orDefault(c.By, "a client"))
+	err := l.finish(ctx, id, State{Phase: Queued, Times: map[Phase]time.Time{}}, 0, &Result{Run: id, Failure: f, Verdict: f.Kind.Verdict()})
+	if err != nil && ctx.Err() == nil {
+		l.n.log.Warn("a stopped run could not be taken from the queue", "run", id, "reason", err)
+	}
+}
+
+// drive takes a run to its end, whatever etcd does meanwhile.
+func (l *leader) drive(ctx context.Context, id string) {
+	for ctx.Err() == nil {
+		d := newDriver(l, id)
+		l.mu.Lock()
+		l.current = d
+		l.mu.Unlock()
+		err := d.Run(ctx)
+		l.mu.Lock()
+		l.current = nil
+		l.mu.Unlock()
+		if err == nil || errors.Is(err, election.ErrDeposed) {
+			return
+		}
+		if ctx.Err() == nil {
+			l.n.log.Warn("a run is taken up again", "run", id, "reason", err)
+			pause(ctx, time.Second)
+		}
+	}
+}
+
+// finish writes the result of a run and takes it from the queue. stateRev
+// guards the state; 0 means that there is none yet.
+func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64, res *Result) error {
+	k := l.n.keys
+	now := time.Now().UTC()
+	st.Phase, st.Verdict, st.Failure = Finished, res.Verdict, res.Failure
+	st.Times = maps.Clone(st.Times)
+	st.Times[Finished] = now
+	data, err := json.Marshal(res)
+	if err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	chunks, err := putChunks(ctx, l.fence.Put, k.Result(id), data)
+	if err != nil {
+		return err
+	}
+	meta, err := json.Marshal(chunks)
+	if err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	state, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	var spec Spec
+	if _, err := getJSON(ctx, l.n.etcd, k.Spec(id), &spec); err != nil {
+		return err
+	}
+	ops := []clientv3.Op{
+		clientv3.OpPut(k.Result(id), string(meta)),
+		clientv3.OpPut(k.State(id), string(state)),
+		clientv3.OpDelete(k.Queued(id)),
+		clientv3.OpDelete(k.Ref(spec.Archive, id)),
+		clientv3.OpDelete(k.Allocs(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Statuses(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Controls(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Setup(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Teardown(id), clientv3.WithPrefix()),
+	}
+	if stateRev != 0 {
+		ops = append(ops, clientv3.OpDelete(k.Active()))
+	}
+	if _, err := l.fence.TxnIf(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(k.State(id)), "=", stateRev)}, ops...); err != nil {
+		return err
+	}
+	l.retire(id, StateEvent{Run: id, Phase: Finished, Verdict: res.Verdict, Failure: res.Failure})
+	return nil
+}
+
+// retire ends a run's event stream, and forgets the oldest of those that ended.
+func (l *leader) retire(id string, last StateEvent) {
+	h := l.hub(id)
+	h.publish(EventResult, last)
+	h.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = append(l.ended, id)
+	delete(l.places, id)
+	if len(l.ended) > keptHubs {
+		delete(l.hubs, l.ended[0])
+		l.ended = slices.Delete(l.ended, 0, 1)
+	}
+}
+
+// hub is the event stream of a run, made when it is first asked for.
+func (l *leader) hub(id string) *hub {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.hubs[id]
+	if h == nil {
+		h = newHub(l.fence.Term())
+		l.hubs[id] = h
+	}
+	return h
+}
+
+// stream is the event stream of a run if there is one.
+func (l *leader) stream(id string) *hub {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hubs[id]
+}
+
+// closeHubs sends those who listen away; they find the next leader.
+func (l *leader) closeHubs() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.hubs {
+		h.close()
+	}
+}
+
+// receive takes a node's checkpoint.
+func (l *leader) receive(run string, r Report, s *metric.Snapshot) error {
+	l.mu.Lock()
+	d := l.current
+	l.mu.Unlock()
+	if d == nil || d.id != run {
+		return refuse(404, codeNotFound, "run %s is not under way here", run)
+	}
+	return d.receive(r, s)
+}
+
+// tidy deletes archives that no run needs and the records of the oldest runs.
+func (l *leader) tidy(ctx context.Context) {
+	err := errors.Join(l.dropBlobs(ctx), l.dropRuns(ctx))
+	if err != nil && ctx.Err() == nil {
+		l.n.log.Warn("clearing up in etcd", "reason", err)
+	}
+}
+
+// dropBlobs deletes archives without a reference. The transaction sees to it
+// that none is added meanwhile.
+func (l *leader) dropBlobs(ctx context.Context) error {
+	k := l.n.keys
+	resp, err := l.n.etcd.Get(ctx, k.Blobs(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return fmt.Errorf("list archives: %w", err)
+	}
+	digests := map[string]bool{}
+	for _, kv := range resp.Kvs {
+		digest, _, _ := strings.Cut(strings.TrimPrefix(string(kv.Key), k.Blobs()), "/")
+		digests[digest] = true
+	}
+	for digest := range digests {
+		unused := clientv3.Compare(clientv3.CreateRevision(k.RefsOf(digest)).WithPrefix(), "=", 0)
+		_, err := l.fence.TxnIf(ctx, []clientv3.Cmp{unused}, clientv3.OpDelete(k.Blobs()+digest+"/", clientv3.WithPrefix()))
+		if err != nil && !errors.Is(err, election.ErrConflict) {
+			return fmt.Errorf("delete archive %s: %w", short(digest), err)
+		}
+	}
+	return nil
+}
+
+// dropRuns deletes the records of the oldest finished runs.
+func (l *leader) dropRuns(ctx context.Context) error {
+	ids, err := l.n.runIDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids[:max(0, len(ids)-l.n.cfg.Timing.HoldRuns)] {
+		waiting := clientv3.Compare(clientv3.CreateRevision(l.n.keys.Queued(id)), "=", 0)
+		_, err := l.fence.TxnIf(ctx, []clientv3.Cmp{waiting}, clientv3.OpDelete(l.n.keys.Run(id), clientv3.WithPrefix()))
+		if err != nil && !errors.Is(err, election.ErrConflict) {
+			return fmt.Errorf("delete the record of run %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// runIDs lists the runs that etcd knows, in the order of submission.
+func (n *Node) runIDs(ctx context.Context) ([]string, error) {
+	resp, err := n.etcd.Get(ctx, n.keys.Runs(), clientv3.WithPrefix(), clientv3.WithKeysOnly(),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	var ids []string
+	for _, kv := range resp.Kvs {
+		if id, ok := strings.CutSuffix(strings.TrimPrefix(string(kv.Key), n.keys.Runs()), "/spec"); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

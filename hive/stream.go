@@ -1,0 +1,209 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	// relayed marks a stream that another node passes on, so that it is not
+	// passed on again.
+	relayed = "Hive-Relayed"
+	// streamIdle is how often a silent stream shows that it lives.
+	streamIdle = 10 * time.Second
+	// streamPoll is how often a node looks again for who has the stream.
+	streamPoll = 200 * time.Millisecond
+)
+
+// stream writes server-sent events.
+type stream struct {
+	w       http.ResponseWriter
+	flush   func() error
+	started bool
+}
+
+func (s *stream) start() {
+	if s.started {
+		return
+	}
+	s.started = true
+	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.w.Header().Set("Cache-Control", "no-store")
+	s.w.WriteHeader(http.StatusOK)
+}
+
+func (s *stream) send(e Event) error {
+	s.start()
+	if e.ID != "" {
+		if _, err := fmt.Fprintf(s.w, "id: %s\n", e.ID); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", e.Type, e.Data); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// idle sends a comment, which keeps proxies and clients from giving up.
+func (s *stream) idle() error {
+	s.start()
+	if _, err := s.w.Write([]byte(":\n\n")); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// events streams a run's events. The leader has them; another node passes them
+// on, and without a leader it says so and waits for one.
+func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	s := &stream{w: w, flush: http.NewResponseController(w).Flush}
+	told := false
+	for {
+		l, leaderChanged := n.currentLeader()
+		if err := n.serveStream(s, r, id, l.Value); err != nil {
+			if s.started {
+				return nil // the client comes back with the last id it saw
+			}
+			return err
+		}
+		if l.Value == "" && !told {
+			told = true
+			data, err := json.Marshal(Warning{ErrNoLeader.Error() + "; waiting for one"})
+			if err != nil {
+				return err
+			}
+			if s.send(Event{Type: EventWarning, Data: data}) != nil {
+				return nil
+			}
+		}
+		t := time.NewTimer(streamPoll)
+		select {
+		case <-t.C:
+		case <-leaderChanged:
+		case <-r.Context().Done():
+		}
+		t.Stop()
+		if r.Context().Err() != nil {
+			return nil
+		}
+	}
+}
+
+// serveStream serves what can be served now; nil means that somebody else has
+// to be waited for.
+func (n *Node) serveStream(s *stream, r *http.Request, id, leader string) error {
+	if l := n.leading.Load(); l != nil {
+		if h := l.stream(id); h != nil {
+			return n.pour(s, r, h)
+		}
+	}
+	done, err := n.pourFinished(s, r, id)
+	if done || err != nil {
+		return err
+	}
+	if leader == "" || leader == n.info.ID {
+		return nil
+	}
+	if r.Header.Get(relayed) != "" {
+		return refuse(http.StatusMisdirectedRequest, codeNotLeader, "this node does not lead the hive")
+	}
+	return n.relay(s, r, id, leader)
+}
+
+// pour sends a hub's events until it ends or the client goes.
+func (n *Node) pour(s *stream, r *http.Request, h *hub) error {
+	last := h.resume(r.Header.Get("Last-Event-ID"))
+	idle := time.NewTicker(streamIdle)
+	defer idle.Stop()
+	s.start()
+	for {
+		events, ended, more := h.after(last)
+		for _, e := range events {
+			if err := s.send(e.Event); err != nil {
+				return err
+			}
+			last = e.n
+		}
+		if ended {
+			return errStreamEnded
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+		select {
+		case <-more:
+		case <-idle.C:
+			if err := s.idle(); err != nil {
+				return err
+			}
+		case <-r.Context().Done():
+			return r.Context().Err()
+		}
+	}
+}
+
+// pourFinished sends what etcd keeps of a run that has finished.
+func (n *Node) pourFinished(s *stream, r *http.Request, id string) (done bool, err error) {
+	err = ask(r, func(ctx context.Context) error {
+		info, err := n.runInfo(ctx, id, nil)
+		if err != nil || info.Phase != Finished {
+			return err
+		}
+		done = true
+		var plan json.RawMessage
+		if found, err := getJSON(ctx, n.etcd, n.keys.Plan(id), &plan); err != nil {
+			return err
+		} else if found {
+			if err := s.send(Event{Type: EventPlan, Data: plan}); err != nil {
+				return err
+			}
+		}
+		last, err := json.Marshal(StateEvent{Run: id, Phase: Finished, Verdict: info.Verdict, Failure: info.Failure})
+		if err != nil {
+			return err
+		}
+		return s.send(Event{Type: EventResult, Data: last})
+	})
+	if done && err == nil {
+		err = errStreamEnded
+	}
+	return done, err
+}
+
+// relay passes the leader's stream on.
+func (n *Node) relay(s *stream, r *http.Request, id, leader string) error {
+	node, ok := n.find(leader)
+	if !ok {
+		return nil
+	}
+	header := http.Header{relayed: {"1"}}
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		header.Set("Last-Event-ID", last)
+	}
+	resp, err := n.calls.open(r.Context(), "GET", node.Address+"/api/v1/runs/"+id+"/events", nil, header)
+	if err != nil {
+		return nil // a leader that is going, or has just come: look again
+	}
+	defer resp.Body.Close()
+	s.start()
+	buf := make([]byte, 32<<10)
+	for {
+		k, err := resp.Body.Read(buf)
+		if k > 0 {
+			if _, err := s.w.Write(buf[:k]); err != nil {
+				return err
+			}
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return errStreamEnded
+		}
+	}
+}
