@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (a *app) nodesCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "nodes",
+		Usage:  "list the nodes of a hive",
+		Flags:  join(hiveFlags(true), []cli.Flag{jsonFlag()}),
+		Action: a.nodes,
+	}
+}
+
+func (a *app) nodes(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	client, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	nodes, err := client.Nodes(c.Context)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return writeJSON(a.screen.out, nodes)
+	}
+	return table(a.screen.out, "NAME\tPID\tADDRESS\tCAPACITY\tROLE\tVERSION\tLABELS", len(nodes), func(i int) []any {
+		n := nodes[i]
+		return []any{n.Name, n.PID, n.Address, n.Capacity, role(n.Leader), n.Version, labelText(n.Labels)}
+	})
+}
+
+func role(leader bool) string {
+	if leader {
+		return "leader"
+	}
+	return "peer"
+}
+
+// labelText is labels as they are given on the command line, sorted.
+func labelText(labels map[string]string) string {
+	var words []string
+	for k, v := range labels {
+		words = append(words, k+"="+v)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ",")
+}
+
+// table prints n rows under a heading whose columns are separated by tabs.
+func table(w io.Writer, heading string, n int, row func(i int) []any) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, heading)
+	for i := range n {
+		var cells []string
+		for _, cell := range row(i) {
+			cells = append(cells, fmt.Sprint(cell))
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (a *app) runsCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "runs",
+		Usage:  "list the runs of a hive",
+		Flags:  join(hiveFlags(true), []cli.Flag{jsonFlag()}),
+		Action: a.runs,
+	}
+}
+
+func (a *app) runs(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	client, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	runs, err := client.Runs(c.Context)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return writeJSON(a.screen.out, runs)
+	}
+	return table(a.screen.out, "RUN\tSCRIPT\tPHASE\tVERDICT\tSUBMITTED\tBY", len(runs), func(i int) []any {
+		r := runs[i]
+		return []any{r.ID, r.Name, r.Phase, cmp.Or(r.Verdict, "-"), r.Submitted.Local().Format(time.DateTime), cmp.Or(r.Submitter, "-")}
+	})
+}
