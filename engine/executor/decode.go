@@ -145,6 +145,7 @@ const (
 )
 
 func decodeStage(item map[string]json.RawMessage, into *Stage) error {
+	FoldKeys(item, []string{"duration", "target"})
 	for key, raw := range item {
 		switch key {
 		case "duration":

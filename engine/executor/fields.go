@@ -140,12 +140,14 @@ func ParseScenario(name string, data []byte) (Scenario, error) {
 	if json.Unmarshal(data, &in) != nil || in == nil {
 		return Scenario{}, fail("", mismatch(data, `an object, e.g. {"executor": "constant-vus", "vus": 10, "duration": "30s"}`))
 	}
+	FoldKeys(in, common)
 	kind, err := parseKind(in["executor"])
 	if err != nil {
 		return Scenario{}, fail("executor", err)
 	}
 	s := defaults(name, kind)
 	known := append(slices.Clone(common), fieldsOf(kind)...)
+	FoldKeys(in, known)
 	var errs []error
 	for _, field := range known[1:] {
 		raw, ok := in[field]
@@ -173,6 +175,21 @@ func ParseScenario(name string, data []byte) (Scenario, error) {
 		}
 	}
 	return s, s.Validate()
+}
+
+// FoldKeys gives the keys of an object that differ from a known name in nothing but upper and lower case that name, as
+// k6 reads them. A key that is spelt right goes first.
+func FoldKeys(in map[string]json.RawMessage, known []string) {
+	for _, key := range slices.Sorted(maps.Keys(in)) {
+		i := slices.IndexFunc(known, func(name string) bool { return strings.EqualFold(name, key) })
+		if i < 0 || known[i] == key {
+			continue
+		}
+		if _, exact := in[known[i]]; !exact {
+			in[known[i]] = in[key]
+			delete(in, key)
+		}
+	}
 }
 
 func parseKind(raw json.RawMessage) (Kind, error) {

@@ -44,13 +44,18 @@ func fromJSON(data []byte, origin string, barred []string) (Layer, []string, err
 	if err := json.Unmarshal(data, &in); err != nil {
 		return Layer{}, nil, &Error{Origin: origin, Err: fmt.Errorf("want an object of options: %w", err)}
 	}
-	var errs []error
 	names := make([]string, 0, len(entries()))
+	for _, e := range entries() {
+		if !slices.Contains(barred, e.name) {
+			names = append(names, e.name)
+		}
+	}
+	executor.FoldKeys(in, names)
+	var errs []error
 	for _, e := range entries() {
 		if slices.Contains(barred, e.name) {
 			continue
 		}
-		names = append(names, e.name)
 		if raw, ok := in[e.name]; ok && string(raw) != "null" {
 			if err := decode(raw, e.at(&layer)); err != nil {
 				errs = append(errs, place(origin, e.name, err)...)

@@ -71,8 +71,28 @@ func TestFromJSONErrors(t *testing.T) {
 	}
 }
 
+func TestKeysOfAnyCase(t *testing.T) {
+	const text = `{"VUS":2,"iterations":5,"Iterations":9,"Scenarios":{"a":{"Executor":"ramping-vus","startvus":3,"STAGES":[{"Duration":"2s","target":4}]}}}`
+	layer, warnings, err := options.FromJSON([]byte(text), "script.js: options")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if layer.VUs == nil || *layer.VUs != 2 {
+		t.Errorf("VUS: got %v, want 2", layer.VUs)
+	}
+	if *layer.Iterations != 5 {
+		t.Errorf("iterations: got %d, want 5: the right spelling goes first", *layer.Iterations)
+	}
+	if s := layer.Scenarios[0]; s.StartVUs != 3 || s.Stages[0].Target != 4 {
+		t.Errorf("scenario: got %+v", s)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "Iterations") {
+		t.Errorf("warnings: got %q, want one on the second Iterations", warnings)
+	}
+}
+
 func TestUnknownOptions(t *testing.T) {
-	_, warnings, err := options.FromJSON([]byte(`{"vuss":3,"insecureSkipTlsVerify":true,"zzz":1,"features":["a"],"localIPs":"x","vus":1}`), "script.js: options")
+	_, warnings, err := options.FromJSON([]byte(`{"vuss":3,"insecureSkipTlsVerifi":true,"zzz":1,"features":["a"],"localIPs":"x","vus":1}`), "script.js: options")
 	if err != nil {
 		t.Fatal(err)
 	}
