@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -66,6 +67,7 @@ type Engine struct {
 	failed   bool   // exec.test.fail was called; guarded by mu
 	failText string // its message; guarded by mu
 	pulse    *pulse
+	secrets  io.Closer // the TLS key log; nil without one
 }
 
 // tally counts what became of one scenario's iterations on this node.
@@ -112,10 +114,11 @@ func checkExec(t *Test, scenarios []executor.Scenario) error {
 }
 
 func (e *Engine) jsConfig(cfg Config) (*js.Config, error) {
-	transport, err := transport(cfg.Options)
+	transport, secrets, err := transport(cfg.Options)
 	if err != nil {
 		return nil, err
 	}
+	e.secrets = secrets
 	view, err := cfg.Options.ScriptView()
 	if err != nil {
 		return nil, &Error{KindConfig, err}
@@ -131,6 +134,7 @@ func (e *Engine) jsConfig(cfg Config) (*js.Config, error) {
 	}
 	c.Options, c.Tags, c.SystemTags, c.Throw = view, e.tags, o.SystemTags, o.Throw
 	c.Modules = modules(moduleDeps{
+		data: cfg.Test.data,
 		http: http.Config{
 			Transport: transport, UserAgent: agent, MaxRedirects: o.MaxRedirects,
 			Batch: o.Batch, BatchPerHost: o.BatchPerHost, HTTPDebug: o.HTTPDebug, RPS: o.RPS,
@@ -313,5 +317,8 @@ func (e *Engine) Close() error {
 	}
 	e.pool.close()
 	e.store.FlushRaw()
+	if e.secrets != nil {
+		return e.secrets.Close()
+	}
 	return nil
 }

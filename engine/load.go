@@ -12,6 +12,7 @@ import (
 
 	"hive/engine/js"
 	"hive/engine/metric"
+	"hive/engine/modules/data"
 	"hive/engine/modules/execution"
 )
 
@@ -30,6 +31,7 @@ type Test struct {
 	src      Source
 	program  *js.Program
 	registry *metric.Registry
+	data     js.Module // k6/data, with the arrays that the script shares between VUs
 	options  json.RawMessage
 	exports  []string
 }
@@ -52,9 +54,9 @@ func Load(ctx context.Context, src Source, log *slog.Logger) (*Test, error) {
 	if err != nil {
 		return nil, &Error{KindScript, err}
 	}
-	t := &Test{src: src, program: program, registry: metric.NewRegistry()}
+	t := &Test{src: src, program: program, registry: metric.NewRegistry(), data: data.New()}
 	conf := t.config(log)
-	conf.Modules = modules(moduleDeps{})
+	conf.Modules = modules(moduleDeps{data: t.data})
 	vu, err := js.NewVU(ctx, conf, js.VUID{}, nil)
 	if err != nil {
 		return nil, scriptError(err)

@@ -15,6 +15,7 @@ import (
 // moduleDeps is what the modules ask of a run; the zero value serves the first look at a script, in which no VU code
 // runs.
 type moduleDeps struct {
+	data      js.Module // its arrays are shared by all VUs of the process
 	http      http.Config
 	execution execution.Run
 }
@@ -26,7 +27,7 @@ func modules(d moduleDeps) []js.Module {
 		http.New(d.http),
 		metrics.New(),
 		execution.New(d.execution),
-		data.New(),
+		d.data,
 		encoding.New(),
 		crypto.New(),
 		crypto.NewX509(),
@@ -42,7 +43,7 @@ func globals() []js.Global {
 // Modules lists every import path with its named exports, which the bundler has to know.
 func Modules() map[string][]string {
 	table := map[string][]string{}
-	for _, m := range modules(moduleDeps{}) {
+	for _, m := range modules(moduleDeps{data: data.New()}) {
 		table[m.Path] = m.Names
 	}
 	return table

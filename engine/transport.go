@@ -1,14 +1,16 @@
 package engine
 
 import (
-	"crypto/tls"
+	"io"
+	"os"
 
 	"hive/engine/httpclient"
 	"hive/engine/options"
 )
 
-// transport makes what all connections of the run share from its options.
-func transport(o options.Options) (*httpclient.Transport, error) {
+// transport makes what all connections of the run share from its options. The closer, which may be nil, is what keeps
+// the secrets of TLS connections.
+func transport(o options.Options) (*httpclient.Transport, io.Closer, error) {
 	c := httpclient.DefaultConfig()
 	c.Hosts, c.BlacklistIPs, c.BlockHostnames = o.Hosts, o.BlacklistIPs, o.BlockHostnames
 	c.DNS = httpclient.DNS{TTL: o.DNS.TTL, Select: o.DNS.Select, Policy: o.DNS.Policy}
@@ -17,18 +19,26 @@ func transport(o options.Options) (*httpclient.Transport, error) {
 	if o.LocalIPs != "" {
 		ips, err := httpclient.ParseLocalIPs(o.LocalIPs)
 		if err != nil {
-			return nil, fail(KindConfig, "localIPs: %w", err)
+			return nil, nil, fail(KindConfig, "localIPs: %w", err)
 		}
 		c.LocalIPs = ips
 	}
 	if err := tlsConfig(&c.TLS, o); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	var secrets io.Closer
+	if path := os.Getenv("SSLKEYLOGFILE"); path != "" {
+		log, err := httpclient.OpenKeyLog(path)
+		if err != nil {
+			return nil, nil, fail(KindConfig, "SSLKEYLOGFILE: %w", err)
+		}
+		c.TLS.KeyLog, secrets = log, log
 	}
 	t, err := httpclient.NewTransport(c)
 	if err != nil {
-		return nil, &Error{KindConfig, err}
+		return nil, nil, &Error{KindConfig, err}
 	}
-	return t, nil
+	return t, secrets, nil
 }
 
 func tlsConfig(c *httpclient.TLS, o options.Options) (err error) {
@@ -47,7 +57,7 @@ func tlsConfig(c *httpclient.TLS, o options.Options) (err error) {
 		c.CipherSuites = append(c.CipherSuites, id)
 	}
 	for i, a := range o.TLSAuth {
-		cert, err := tls.X509KeyPair([]byte(a.Cert), []byte(a.Key))
+		cert, err := httpclient.ParseCertificate([]byte(a.Cert), []byte(a.Key), []byte(a.Password))
 		if err != nil {
 			return fail(KindConfig, "tlsAuth[%d]: %w", i, err)
 		}

@@ -186,20 +186,25 @@ func read2(body io.ReadCloser, mode BodyMode, resp *Response) error {
 }
 
 // marks are the moments of an exchange that package http2 tells of, from goroutines of its own.
-type marks struct{ wrote, first atomic.Int64 }
+type marks struct{ headers, wrote, first atomic.Int64 }
 
 func (m *marks) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
+		WroteHeaders:         func() { m.headers.Store(int64(now())) },
 		WroteRequest:         func(httptrace.WroteRequestInfo) { m.wrote.Store(int64(now())) },
 		GotFirstResponseByte: func() { m.first.Store(int64(now())) },
 	}
 }
 
-// timings divides the time from began to ended. A server may answer before it has the whole request.
+// timings divides the time from began to ended. A server may answer before it has the whole request, or before the
+// goroutine that wrote the end of it gets to say so: the header then counts as the request.
 func (m *marks) timings(began, ended moment, t *Timings) {
 	wrote, first := moment(m.wrote.Load()), moment(m.first.Load())
 	if first == 0 {
 		first = ended
+	}
+	if wrote == 0 || wrote > first {
+		wrote = moment(m.headers.Load())
 	}
 	if wrote == 0 || wrote > first {
 		wrote = first

@@ -62,7 +62,7 @@ func TestHTTP2(t *testing.T) {
 		if resp.Status != 201 || resp.StatusText != "201 Created" || resp.Proto != "HTTP/2.0" || resp.Values("X-A") != "1, 2" {
 			t.Errorf("%d %q %s %v", resp.Status, resp.StatusText, resp.Proto, resp.Header)
 		}
-		if resp.Reused != (i > 0) || resp.Timings.Waiting <= 0 || resp.RemoteIP != "127.0.0.1" || resp.TLSVersion != "tls1.3" {
+		if resp.Reused != (i > 0) || resp.Timings.Sending+resp.Timings.Waiting <= 0 || resp.RemoteIP != "127.0.0.1" || resp.TLSVersion != "tls1.3" {
 			t.Errorf("request %d: %+v", i, resp)
 		}
 	}

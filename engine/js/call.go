@@ -136,10 +136,10 @@ func (vu *VU) Iterate(ctx context.Context, setupData json.RawMessage) error {
 	if vu.fn == nil {
 		return errors.New("js: Iterate before Activate")
 	}
-	vu.iter++
 	if err := vu.begin(ctx); err != nil {
 		return err
 	}
+	vu.iter++
 	err := vu.decodeSetup(setupData)
 	if err == nil {
 		_, err = vu.run(vu.fn, vu.args...)
@@ -170,7 +170,13 @@ func sameSlice(a, b []byte) bool {
 
 // begin starts an activity.
 func (vu *VU) begin(ctx context.Context) error {
-	vu.ctx, vu.cut = ctx, nil
+	if vu.cut != nil {
+		// An interrupt that no script code was left to see. If it also was one
+		// of ctx, arm finds that ctx is done.
+		vu.rt.ClearInterrupt()
+		vu.cut = nil
+	}
+	vu.ctx = ctx
 	return vu.watch.arm(ctx, vu.rt)
 }
 

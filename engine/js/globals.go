@@ -56,7 +56,7 @@ func (g *globals) Get(name string) goja.Value {
 	case "__ENV":
 		return g.environ()
 	case "__VU":
-		return g.vu.rt.ToValue(g.vu.id.InInstance)
+		return g.vu.rt.ToValue(g.vu.id.InTest)
 	case "__ITER":
 		if g.vu.stage == StageVU {
 			return g.vu.rt.ToValue(g.vu.iter)

@@ -30,7 +30,7 @@ func evaluate(t *testing.T, cfg func(*Config), init, expression string) string {
 func TestGlobals(t *testing.T) {
 	env := func(c *Config) { c.Env = map[string]string{"A": "1", "LONG": strings.Repeat("ü", 40)} }
 	for _, tt := range []struct{ init, expression, want string }{
-		{"", "__VU", "3"},
+		{"", "__VU", "7"},
 		{"", "__ITER", "0"},
 		{"let e = ''; try { __ITER } catch (x) { e = x.name }", "e", "ReferenceError"},
 		{"", "__ENV.A + typeof __ENV.B", "1undefined"},

@@ -47,7 +47,7 @@ func TestBundledPositions(t *testing.T) {
 	if !errors.As(err, &ex) {
 		t.Fatalf("got %v", err)
 	}
-	want := "\tat helper (file:///d/lib.ts:3:18)\n\tat default (file:///d/main.ts:5:11)"
+	want := "\tat helper (file:///d/lib.ts:3:18)\n\tat default (file:///d/main.ts:5:5)"
 	if got := counters.ReplaceAllString(ex.Stack, ""); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

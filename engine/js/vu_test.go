@@ -131,6 +131,24 @@ func TestExtraGlobals(t *testing.T) {
 	}
 }
 
+// An interrupt at the end of an activity must not reach the next one.
+func TestInterruptWithoutCodeAfterIt(t *testing.T) {
+	c := newConfig(t, "const x = require('k6/x'); exports.default = (d) => { if (d) x.cut() }")
+	table := NewTable(Method("cut", func(vu *VU, _ goja.FunctionCall) goja.Value {
+		vu.Loop().Hold()(func() { vu.Interrupt(errors.New("why")) })
+		return nil
+	}))
+	c.Modules = []Module{{Path: "k6/x", Open: func(vu *VU) *goja.Object { return table.Object(vu.Runtime(), vu) }}}
+	vu := newVU(t, c, nil)
+	err := vu.Iterate(context.Background(), []byte("true"))
+	if !errors.Is(err, ErrInterrupted) || !strings.Contains(err.Error(), "why") {
+		t.Errorf("got %v", err)
+	}
+	if err := vu.Iterate(context.Background(), []byte("false")); err != nil {
+		t.Errorf("the next iteration: %v", err)
+	}
+}
+
 func TestRecord(t *testing.T) {
 	c := newConfig(t, "exports.default = () => {}")
 	var samples []metric.Sample

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/dop251/goja"
@@ -96,8 +97,14 @@ func publicKey(rt *goja.Runtime, c *x509.Certificate) (*goja.Object, error) {
 	case *rsa.PublicKey:
 		return object(rt, "algorithm", "RSA", "key", object(rt, "n", key.N, "e", key.E)), nil
 	case *ecdsa.PublicKey:
+		point, err := key.Bytes() // 4, x, y
+		if err != nil {
+			return nil, err
+		}
+		half := len(point) / 2
+		x, y := new(big.Int).SetBytes(point[1:1+half]), new(big.Int).SetBytes(point[1+half:])
 		return object(rt, "algorithm", "ECDSA", "key", object(rt,
-			"curve", object(rt, "name", key.Curve.Params().Name), "x", key.X, "y", key.Y)), nil
+			"curve", object(rt, "name", key.Curve.Params().Name), "x", x, "y", y)), nil
 	case *dsa.PublicKey:
 		return object(rt, "algorithm", "DSA", "key", object(rt,
 			"parameters", object(rt, "p", key.P, "q", key.Q, "g", key.G), "y", key.Y)), nil

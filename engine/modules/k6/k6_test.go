@@ -160,3 +160,16 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// Most of what a check costs is the script's own making of its functions.
+func TestCheckAllocations(t *testing.T) {
+	r := newRun(t, "const checks = { one: v => v === 1, two: v => v === 1 }; exports.default = () => { check(1, checks) }", false)
+	got := testing.AllocsPerRun(100, func() {
+		if err := r.vu.Iterate(context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 28 {
+		t.Errorf("%v allocations in an iteration with two checks", got)
+	}
+}
