@@ -98,7 +98,13 @@ func (n *Node) routes() http.Handler {
 	} {
 		mux.Handle(pattern, h)
 	}
-	return guarded(n.cfg.Token, mux)
+	// A web page in a browser on this machine must not reach a node that asks
+	// for no token.
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(handler(func(http.ResponseWriter, *http.Request) error {
+		return refuse(http.StatusForbidden, codeForbidden, "calls from web pages of other origins are refused")
+	}))
+	return crossOrigin.Handler(guarded(n.cfg.Token, mux))
 }
 
 func notFound(_ http.ResponseWriter, r *http.Request) error {

@@ -119,6 +119,8 @@ func (d *driver) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	// Also when the answer to the last write was lost.
+	d.l.retire(d.id, StateEvent{Run: d.id, Phase: Finished, Verdict: d.st.Verdict, Failure: d.st.Failure})
 	return nil
 }
 
@@ -764,6 +766,9 @@ func (d *driver) judgement(elapsed time.Duration, final bool) (threshold.Judgeme
 			return threshold.Judgement{}, err
 		}
 		d.judge = j
+	}
+	if d.judge.set == nil {
+		return threshold.Judgement{}, nil // nothing to judge: no need to merge
 	}
 	return d.judge.Judge(d.view(), elapsed, final), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,7 +14,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"hive/archive"
 	"hive/engine/metric"
 	"hive/engine/options"
 	"hive/engine/share"
@@ -21,6 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// The tests wait for leases and clocks far more than they compute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		panic(err)
+	}
 	// etcd's own server leaves a few goroutines of its libraries behind.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer).purgeFile"),
 		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"),
@@ -405,5 +410,3 @@ func awaitPhase(t *testing.T, c *Client, run string, p Phase) {
 }
 
 func iterations(res *Result) int64 { return res.Progress.Iterations }
-
-var _ = archive.DigestOf

@@ -214,8 +214,12 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 	return nil
 }
 
-// retire ends a run's event stream, and forgets the oldest of those that ended.
+// retire ends a run's event stream, and forgets the oldest of those that
+// ended. Doing it twice does no harm.
 func (l *leader) retire(id string, last StateEvent) {
+	if l.over(id) {
+		return
+	}
 	h := l.hub(id)
 	h.publish(EventResult, last)
 	h.close()

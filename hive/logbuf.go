@@ -2,6 +2,7 @@ package hive
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -21,7 +22,7 @@ type logBuffer struct {
 	lines []LogLine
 	seq   int64
 	acked int64 // seq of the last line that the present leader has
-	lost  int64
+	lost  int64 // lines that were dropped before any leader had them
 }
 
 func (b *logBuffer) add(l LogLine) {
@@ -31,10 +32,27 @@ func (b *logBuffer) add(l LogLine) {
 	l.Seq = b.seq
 	b.lines = append(b.lines, l)
 	if len(b.lines) > maxLines {
-		n := len(b.lines) - maxLines
-		b.lost += int64(n)
-		b.lines = slices.Delete(b.lines, 0, n)
+		b.drop(maxLines / 10)
 	}
+}
+
+// drop gives up the n oldest lines, and leaves one that says how many the
+// leader never got; b.mu is held.
+func (b *logBuffer) drop(n int) {
+	last := b.lines[n]
+	for _, l := range b.lines[:n+1] {
+		if l.Seq > b.acked && l.Message != b.note() {
+			b.lost++
+		}
+	}
+	b.lines = slices.Delete(b.lines, 0, n)
+	if b.lost > 0 {
+		b.lines[0] = LogLine{Node: last.Node, Seq: last.Seq, Time: last.Time, Level: slog.LevelWarn, Message: b.note()}
+	}
+}
+
+func (b *logBuffer) note() string {
+	return fmt.Sprintf("%d log lines were dropped: there were too many to deliver", b.lost)
 }
 
 // pending returns the lines that the leader does not have yet.

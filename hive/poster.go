@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"go.etcd.io/etcd/api/v3/mvccpb"
 )
-
-type mvccKV = mvccpb.KeyValue
 
 // postTry bounds one checkpoint on its way to the leader.
 const postTry = 5 * time.Second

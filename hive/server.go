@@ -35,6 +35,7 @@ type apiError struct {
 const (
 	codeBadRequest   = "bad_request"
 	codeUnauthorized = "unauthorized"
+	codeForbidden    = "forbidden"
 	codeNotFound     = "not_found"
 	codeConflict     = "conflict"
 	codeTooLarge     = "too_large"

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"hive/archive"
@@ -154,7 +155,7 @@ func (t *task) act(ctx context.Context, s *steps, st State) {
 	case st.Phase == Setup && onDuty:
 		s.setup.Do(func() {
 			s.before.Add(1)
-			t.wg.Go(func() { defer s.before.Done(); t.setup(s.work) })
+			t.wg.Go(func() { defer s.before.Done(); t.setup(ctx, s.work) })
 		})
 	case st.Phase == Running && member:
 		s.load.Do(func() {
@@ -324,10 +325,11 @@ func (t *task) measure(ctx context.Context, node string) (Offset, error) {
 	return Offset{}, fmt.Errorf("the clock of node %s: %w", node, err)
 }
 
-// setup runs the script's setup(), if this node is the first to begin it.
-func (t *task) setup(ctx context.Context) {
+// setup runs the script's setup(), if this node is the first to begin it. work
+// ends when the run is stopped, ctx when this node leaves it.
+func (t *task) setup(ctx, work context.Context) {
 	key := t.a.n.keys.Setup(t.run)
-	duty, mine := t.begin(ctx, key)
+	duty, mine := t.begin(work, key)
 	t.mu.Lock()
 	e := t.engine
 	t.mu.Unlock()
@@ -335,7 +337,10 @@ func (t *task) setup(ctx context.Context) {
 		return
 	}
 	start := time.Now()
-	data, err := e.Setup(ctx)
+	data, err := e.Setup(work)
+	if ctx.Err() != nil {
+		return // the leader finds the start without an end
+	}
 	duty.Took = time.Since(start)
 	duty.Done, duty.Failure = true, AsFailure(err).on(t.a.self.Name)
 	if err == nil {
@@ -344,10 +349,6 @@ func (t *task) setup(ctx context.Context) {
 			duty.Failure = AsFailure(err).on(t.a.self.Name)
 		}
 	}
-	// The end is written even when the run has been stopped meanwhile.
-	ctx = context.WithoutCancel(ctx)
-	ctx, cancel := context.WithDeadline(ctx, t.a.session.Deadline())
-	defer cancel()
 	t.endDuty(ctx, key, duty)
 }
 
@@ -524,7 +525,8 @@ func (t *task) snapshot() *metric.Snapshot {
 	return e.Snapshot()
 }
 
-func elseKVs(resp *clientv3.TxnResponse) []*mvccKV {
+// elseKVs are the keys that a transaction read whose conditions did not hold.
+func elseKVs(resp *clientv3.TxnResponse) []*mvccpb.KeyValue {
 	if resp.Succeeded {
 		return nil
 	}
