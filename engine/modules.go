@@ -10,6 +10,7 @@ import (
 	"hive/engine/modules/k6"
 	"hive/engine/modules/metrics"
 	"hive/engine/modules/timers"
+	"hive/engine/modules/webcrypto"
 )
 
 // moduleDeps is what the modules ask of a run; the zero value serves the first look at a script, in which no VU code
@@ -36,9 +37,7 @@ func modules(d moduleDeps) []js.Module {
 }
 
 // globals is the table of global variables that are not the language's or the event loop's own.
-func globals() []js.Global {
-	return nil
-}
+func globals() []js.Global { return []js.Global{webcrypto.Global()} }
 
 // Modules lists every import path with its named exports, which the bundler has to know.
 func Modules() map[string][]string {
