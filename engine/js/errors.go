@@ -93,10 +93,15 @@ func (vu *VU) stack(frames []goja.StackFrame) string {
 		b.WriteString("\tat ")
 		at := b.Len()
 		f.Write(&b)
-		if name := f.FuncName(); name == bundled {
+		switch name := f.FuncName(); {
+		case name == bundled:
 			rest := string(b.Bytes()[at+len(name):])
 			b.Truncate(at)
 			b.WriteString("default" + rest)
+		case strings.HasPrefix(name, moduleFunction):
+			place := strings.TrimPrefix(string(b.Bytes()[at+len(name):]), " (")
+			b.Truncate(at)
+			b.WriteString(strings.TrimSuffix(place, ")"))
 		}
 	}
 	return b.String()

@@ -2,6 +2,8 @@ package js
 
 import (
 	"errors"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -72,19 +74,50 @@ func (vu *VU) open(call goja.FunctionCall) goja.Value {
 	if vu.cfg.Files == nil {
 		Throw(vu.rt, errors.New("open(): there are no files here"))
 	}
-	files := &vu.cfg.Program.files
+	files, name := &vu.cfg.Program.files, vu.resolve(path.String())
 	if mode := call.Argument(1); goja.IsUndefined(mode) || mode.String() != "b" {
-		v, err := files.text(vu.cfg.Files, path.String())
+		v, err := files.text(vu.cfg.Files, name)
 		if err != nil {
 			Throw(vu.rt, err)
 		}
 		return v
 	}
-	data, err := files.binary(vu.cfg.Files, path.String())
+	data, err := files.binary(vu.cfg.Files, name)
 	if err != nil {
 		Throw(vu.rt, err)
 	}
 	return vu.fileBuffer(data)
+}
+
+// moduleFunction begins the name of the function that a bundle makes of a CommonJS module; the module's URL follows.
+const moduleFunction = "script:"
+
+// resolve gives the name of a file that the script opens. As in k6, a relative one starts from the folder of the module
+// whose top-level code is running, wherever the function that calls open() stands. Names that start from the entry
+// script, and all that are not relative, are left for the Opener.
+func (vu *VU) resolve(name string) string {
+	if strings.HasPrefix(name, "/") || strings.Contains(name, "://") {
+		return name
+	}
+	module := vu.runningModule()
+	if module == vu.cfg.Program.name || !strings.HasPrefix(module, "file://") {
+		return name
+	}
+	return module[:strings.LastIndexByte(module, '/')+1] + (&url.URL{Path: name}).EscapedPath()
+}
+
+// runningModule is the URL of the module that is being loaded: the innermost CommonJS one, or the one at the bottom of
+// the call stack.
+func (vu *VU) runningModule() (url string) {
+	for _, f := range vu.rt.CaptureCallStack(0, nil) {
+		if module, ok := strings.CutPrefix(f.FuncName(), moduleFunction); ok {
+			return module
+		}
+		if file := f.Position().Filename; strings.Contains(file, "://") {
+			url = file
+		}
+	}
+	return url
 }
 
 // fileBuffer is an ArrayBuffer of a file's content: a copy, or the shared bytes

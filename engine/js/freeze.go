@@ -11,7 +11,7 @@ import (
 func Freeze(rt *goja.Runtime, v goja.Value) error {
 	freeze, ok := goja.AssertFunction(rt.GlobalObject().Get("Object").ToObject(rt).Get("freeze"))
 	if !ok {
-		return errors.New("Object.freeze was replaced by something that is not a function")
+		return errors.New("freeze: Object.freeze was replaced by something that is not a function")
 	}
 	return freezeTree(freeze, v)
 }
