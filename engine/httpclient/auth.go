@@ -63,9 +63,8 @@ func (req *Request) openBody() (io.ReadCloser, error) {
 
 // NTLMNegotiate returns the Authorization value that opens NTLM authentication. All exchanges of it must be on one
 // connection: see Affinity.
-func NTLMNegotiate(user string) (string, error) {
-	_, domain, _ := ntlmssp.GetDomain(user)
-	message, err := ntlmssp.NewNegotiateMessage(domain, "")
+func NTLMNegotiate() (string, error) {
+	message, err := ntlmssp.NewNegotiateMessage("", "") // the domain and name would be this machine's
 	if err != nil {
 		return "", fmt.Errorf("ntlm: %w", err)
 	}

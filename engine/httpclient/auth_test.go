@@ -121,7 +121,7 @@ func TestNTLM(t *testing.T) {
 func negotiate(t *testing.T, c *Client, url string) {
 	var series Affinity
 	defer series.Release()
-	hello, err := NTLMNegotiate(`D\user`)
+	hello, err := NTLMNegotiate()
 	if err != nil {
 		t.Error(err)
 		return

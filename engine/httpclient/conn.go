@@ -6,8 +6,6 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
-
-	"golang.org/x/net/http2"
 )
 
 // conn is a connection of a client. One of HTTP/1.1 serves one exchange at a time, one of HTTP/2 many.
@@ -15,10 +13,10 @@ type conn struct {
 	wire  *wire
 	rw    net.Conn // wire, or TLS over it
 	route *route
-	h2    *http2.ClientConn // nil for HTTP/1.1
-	used  atomic.Bool       // has served an exchange
-	since moment            // idle since
-	last  string            // the last header block, which the next often equals
+	h2    *h2Conn     // nil for HTTP/1.1
+	used  atomic.Bool // has served an exchange
+	since moment      // idle since
+	last  string      // the last header block, which the next often equals
 
 	done <-chan struct{} // of the context of the exchange in flight; guarded by Client.mu
 	stop func() bool     // ends a watch of that context alone; guarded by Client.mu

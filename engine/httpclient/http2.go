@@ -17,6 +17,12 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// What HTTP/2 is made of, named where its deprecation is accounted for.
+type (
+	h2Conn      = http2.ClientConn
+	h2Transport = http2.Transport
+)
+
 func newHTTP2(maxHeader int) *http2.Transport {
 	return &http2.Transport{DisableCompression: true, MaxHeaderListSize: uint32(min(maxHeader, 1<<31))}
 }

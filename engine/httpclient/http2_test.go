@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 the errors under test are those of the client in http2.go
+
 package httpclient
 
 import (

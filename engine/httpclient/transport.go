@@ -3,8 +3,6 @@ package httpclient
 import (
 	"fmt"
 	"sync"
-
-	"golang.org/x/net/http2"
 )
 
 // Transport is what all clients of a run share. It is safe for concurrent use and needs no closing.
@@ -13,7 +11,7 @@ type Transport struct {
 	resolver   *resolver
 	hosts      *hosts
 	secure     *secure
-	h2         *http2.Transport
+	h2         *h2Transport
 	routes     sync.Map // URL.direct.key → *route, when there are proxies
 	routeCount int64    // atomic
 }

@@ -77,7 +77,7 @@ func (h *hop) ntlm(user, password string) (ok bool) {
 	if c.resp.Status != nethttp.StatusUnauthorized || !offersNTLM(&c.resp) {
 		return true
 	}
-	negotiate, err := httpclient.NTLMNegotiate(user)
+	negotiate, err := httpclient.NTLMNegotiate()
 	if !h.answer(negotiate, err) {
 		return false
 	}
