@@ -59,7 +59,6 @@ type Engine struct {
 	setupData json.RawMessage
 	started   atomic.Pointer[time.Time]
 	ended     atomic.Pointer[time.Time]
-	stopping  atomic.Bool
 
 	cancel   context.CancelCauseFunc // of Run; guarded by mu
 	mu       sync.Mutex
@@ -96,12 +95,17 @@ func New(cfg Config) (*Engine, error) {
 	reg.Warnings(func(message string) { e.log.Warn(message) })
 	e.tags = e.tags.WithAll(tagList(cfg.Options.Tags))
 	e.store = metric.NewStore(reg, metric.StoreOptions{Raw: cfg.Raw})
+	e.store.SetStart(startUnknown)
 	if e.js, err = e.jsConfig(cfg); err != nil {
 		return nil, err
 	}
 	e.pool = newPool(e)
 	return e, e.prepareScenarios()
 }
+
+// startUnknown stands for the start of the run until Run is told it. It lies so far ahead (in 2242) that the seconds of
+// init and setup, in which vus is recorded too, come before those of the run on its clock.
+var startUnknown = time.Unix(1<<33, 0)
 
 // checkExec makes sure that every function that a scenario runs exists.
 func checkExec(t *Test, scenarios []executor.Scenario) error {
@@ -240,7 +244,6 @@ func (e *Engine) Run(ctx context.Context, start time.Time, setupData json.RawMes
 
 // Stop ends the run gracefully: nothing new starts, and what runs is given its gracefulStop. It returns at once.
 func (e *Engine) Stop() {
-	e.stopping.Store(true)
 	for _, x := range e.executors {
 		if x != nil {
 			x.Stop()

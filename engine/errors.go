@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 )
 
 // Kind says what sort of failure ended a test, so that a caller can choose an exit code without reading messages.
@@ -42,4 +43,12 @@ func KindOf(err error) Kind {
 
 func fail(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Err: fmt.Errorf(format, args...)}
+}
+
+// contain turns a panic of the function that defers it into the function's error, so that a bug met by one VU ends the
+// test with a message instead of the process without one.
+func contain(err *error) {
+	if p := recover(); p != nil {
+		*err = fail(KindPanic, "the engine broke, which is a bug: %v\n%s", p, debug.Stack())
+	}
 }

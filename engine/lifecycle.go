@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/dop251/goja"
@@ -24,7 +25,7 @@ func (e *Engine) Setup(ctx context.Context) (json.RawMessage, error) {
 	}
 	var data json.RawMessage
 	err := e.once(ctx, e.opts.SetupTimeout, KindSetupTimeout, setupName, func(ctx context.Context, v *vu) error {
-		result, err := v.js.Call(ctx, js.StageSetup, setupName)
+		result, err := v.call(ctx, js.StageSetup, setupName)
 		if err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func (e *Engine) Teardown(ctx context.Context, setupData json.RawMessage) error 
 		return nil
 	}
 	return e.once(ctx, e.opts.TeardownTimeout, KindTeardownTimeout, teardownName, func(ctx context.Context, v *vu) error {
-		_, err := v.js.Call(ctx, js.StageTeardown, teardownName, setupData)
+		_, err := v.call(ctx, js.StageTeardown, teardownName, setupData)
 		return err
 	})
 }
@@ -67,7 +68,8 @@ func (e *Engine) once(ctx context.Context, limit time.Duration, late Kind, name 
 
 // HandleSummary runs the script's handleSummary() on the summary data (JSON) and returns the files that it wants to be
 // written, by name, with "stdout" and "stderr" among them. ran is false when the script has none, or when it returned
-// nothing, or failed, which is logged: the default summary is then shown.
+// nothing, or failed, which is logged: the default summary is then shown. What it returned in a wrong form is logged
+// too, and then there is nothing to show at all.
 func (e *Engine) HandleSummary(ctx context.Context, data []byte) (files map[string][]byte, ran bool, err error) {
 	if !e.test.Exported(summaryName) {
 		return nil, false, nil
@@ -79,7 +81,7 @@ func (e *Engine) HandleSummary(ctx context.Context, data []byte) (files map[stri
 		return nil, false, e.summaryFailed(ctx, err)
 	}
 	defer v.close()
-	result, err := v.js.Call(ctx, js.StageSummary, summaryName, data)
+	result, err := v.call(ctx, js.StageSummary, summaryName, data)
 	if err != nil {
 		return nil, false, e.summaryFailed(ctx, err)
 	}
@@ -101,22 +103,31 @@ func (e *Engine) summaryFailed(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
-	e.log.Error(err.Error(), slog.String("hint", "the default summary is shown instead"))
+	e.log.Error(scriptError(err).Error(), slog.String("hint", "the default summary is shown instead"))
 	return nil
 }
 
-// summaryFiles reads the object that handleSummary() returned: path to string or ArrayBuffer. At the first value of
-// another type it gives up, with the files read so far.
-func summaryFiles(rt *goja.Runtime, result goja.Value) (map[string][]byte, error) {
+// summaryFiles reads the object that handleSummary() returned: path to string or ArrayBuffer. A value of another type
+// spoils the whole, as in k6: no file is written and nothing is shown.
+func summaryFiles(rt *goja.Runtime, result goja.Value) (files map[string][]byte, err error) {
 	obj, ok := result.(*goja.Object)
-	if !ok {
+	if !ok || obj.ExportType() != plainObject {
 		return nil, fmt.Errorf("handleSummary() returned %s, want an object of file names and contents", result)
 	}
+	if ex := rt.Try(func() { files, err = fileContents(obj) }); ex != nil {
+		return nil, fmt.Errorf("handleSummary() returned an object that cannot be read: %w", ex)
+	}
+	return files, err
+}
+
+var plainObject = reflect.TypeFor[map[string]any]()
+
+func fileContents(obj *goja.Object) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, name := range obj.Keys() {
 		content, ok := fileContent(obj.Get(name))
 		if !ok {
-			return files, fmt.Errorf("handleSummary() returned a content for %q that is neither a string nor an ArrayBuffer", name)
+			return nil, fmt.Errorf("handleSummary() returned a content for %q that is neither a string nor an ArrayBuffer", name)
 		}
 		files[name] = content
 	}

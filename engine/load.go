@@ -45,7 +45,8 @@ const (
 
 // Load compiles a script and runs its init code once, in a runtime that is thrown away. Errors of the script are
 // [Error]s. ctx interrupts endless init code.
-func Load(ctx context.Context, src Source, log *slog.Logger) (*Test, error) {
+func Load(ctx context.Context, src Source, log *slog.Logger) (t *Test, err error) {
+	defer contain(&err)
 	compile := js.Compile
 	if src.Async {
 		compile = js.CompileAsync
@@ -54,7 +55,7 @@ func Load(ctx context.Context, src Source, log *slog.Logger) (*Test, error) {
 	if err != nil {
 		return nil, &Error{KindScript, err}
 	}
-	t := &Test{src: src, program: program, registry: metric.NewRegistry(), data: data.New()}
+	t = &Test{src: src, program: program, registry: metric.NewRegistry(), data: data.New()}
 	conf := t.config(log)
 	conf.Modules = modules(moduleDeps{data: t.data})
 	vu, err := js.NewVU(ctx, conf, js.VUID{}, nil)

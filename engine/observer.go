@@ -48,7 +48,10 @@ func (o *observer) Iteration(inner *js.VU) execution.Iteration {
 func (o *observer) Options() []byte { return o.js.Options }
 
 // Abort implements execution.Run.
-func (o *observer) Abort(_ *js.VU, message string) {
+func (o *observer) Abort(inner *js.VU, message string) {
+	if v := o.vu(inner); v != nil {
+		v.aborting = true
+	}
 	(*Engine)(o).abort(&execution.Aborted{Message: message})
 }
 

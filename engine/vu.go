@@ -2,14 +2,16 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/dop251/goja"
+
 	"hive/engine/executor"
 	"hive/engine/js"
 	"hive/engine/metric"
-	"hive/engine/modules/execution"
 	"hive/engine/modules/http"
 )
 
@@ -22,6 +24,7 @@ type vu struct {
 
 	scenario  int                // activated for it; -1 before the first
 	iteration executor.Iteration // the current or last one
+	aborting  bool               // its script has called exec.test.abort
 }
 
 // newVU runs the init code in a new runtime. number is its idInInstance.
@@ -30,8 +33,9 @@ func (e *Engine) newVU(ctx context.Context, slot int, number int64) (*vu, error)
 }
 
 // runtime makes a VU, or with the zero id one of the runtimes for setup(), teardown() and handleSummary().
-func (e *Engine) runtime(ctx context.Context, id js.VUID) (*vu, error) {
-	v := &vu{eng: e, scenario: -1}
+func (e *Engine) runtime(ctx context.Context, id js.VUID) (v *vu, err error) {
+	defer contain(&err)
+	v = &vu{eng: e, scenario: -1}
 	inner, err := js.NewVU(ctx, e.js, id, e.store.Recorder(int(id.InInstance)))
 	if err != nil {
 		return nil, scriptError(err)
@@ -57,12 +61,14 @@ func (v *vu) activate(scenario int) error {
 func (v *vu) Iterate(ctx context.Context, it executor.Iteration) error {
 	v.iteration = it
 	began := time.Now()
-	err := v.js.Iterate(ctx, v.eng.setupData)
+	err := v.run(ctx)
 	took := time.Since(began)
-	var aborted *execution.Aborted
-	interrupted := errors.Is(err, js.ErrInterrupted)
+	interrupted := err != nil && errors.Is(err, js.ErrInterrupted)
 	switch {
-	case interrupted && !errors.As(err, &aborted): // as in k6, the iteration that aborts the test counts as one
+	case err != nil && KindOf(err) == KindPanic:
+		v.eng.interrupt(err)
+		return executor.ErrInterrupted
+	case interrupted && !v.aborting: // as in k6, the iteration that aborts the test counts as one
 		v.finish(began.Add(took))
 		return executor.ErrInterrupted
 	case err != nil && !interrupted:
@@ -79,6 +85,18 @@ func (v *vu) Iterate(ctx context.Context, it executor.Iteration) error {
 		pause(ctx, rest)
 	}
 	return nil
+}
+
+// run runs the iteration's script code.
+func (v *vu) run(ctx context.Context) (err error) {
+	defer contain(&err)
+	return v.js.Iterate(ctx, v.eng.setupData)
+}
+
+// call runs one of the script's functions that no scenario runs.
+func (v *vu) call(ctx context.Context, stage js.Stage, name string, args ...json.RawMessage) (result goja.Value, err error) {
+	defer contain(&err)
+	return v.js.Call(ctx, stage, name, args...)
 }
 
 // finish records what is counted once per iteration, values among it.

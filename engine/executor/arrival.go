@@ -103,7 +103,7 @@ func (e *arrival) follow(ctx, growth context.Context, begin time.Time) {
 			count++
 		default:
 			e.events.Dropped(e.index, 1, NoFreeVU, NoSlot)
-			e.grow(growth)
+			e.grow(ctx, growth)
 		}
 	}
 }
@@ -137,8 +137,9 @@ func (e *arrival) newServer(slot int) *server {
 	return s
 }
 
-// grow initialises one more VU in the background, one at a time, up to maxVUs.
-func (e *arrival) grow(ctx context.Context) {
+// grow initialises one more VU in the background, one at a time, up to maxVUs. Its making ends with growth, its
+// iterations with ctx as those of all others.
+func (e *arrival) grow(ctx, growth context.Context) {
 	if e.growing {
 		select {
 		case <-e.fresh:
@@ -158,7 +159,7 @@ func (e *arrival) grow(ctx context.Context) {
 	e.growing = true
 	s := e.newServer(e.slots[next])
 	e.vus.Go(func() {
-		vu := e.get(ctx, s.slot)
+		vu := e.get(growth, s.slot)
 		if vu != nil {
 			e.initialised.Add(1)
 			e.free <- s

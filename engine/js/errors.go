@@ -55,6 +55,8 @@ func (vu *VU) failure(err error) error {
 	var deep *goja.StackOverflowError
 	var ex *goja.Exception
 	switch {
+	case errors.As(err, &cut) && vu.cut != nil: // the end of the context may have come on top of it
+		return interruption(vu.cut)
 	case errors.As(err, &cut):
 		return interruption(cut.Value())
 	case errors.As(err, &deep):
