@@ -6,6 +6,7 @@ import (
 	"hive/engine/modules/data"
 	"hive/engine/modules/encoding"
 	"hive/engine/modules/execution"
+	"hive/engine/modules/html"
 	"hive/engine/modules/http"
 	"hive/engine/modules/k6"
 	"hive/engine/modules/metrics"
@@ -32,6 +33,7 @@ func modules(d moduleDeps) []js.Module {
 		encoding.New(),
 		crypto.New(),
 		crypto.NewX509(),
+		html.New(),
 		timers.New(),
 	}
 }

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -12,12 +11,20 @@ import (
 	"github.com/dop251/goja"
 
 	"hive/engine/js"
+	"hive/engine/modules/html"
 )
 
-// html is response.html(selector?).
-func (r *response) html(goja.FunctionCall) goja.Value {
-	r.state.throw(errors.New("response.html() needs k6/html, which is not available in this version"))
-	return nil
+// html is response.html(selector?): a Selection of the document, or of what the selector finds in it.
+func (r *response) html(args goja.FunctionCall) goja.Value {
+	text, ok := r.content()
+	if !ok {
+		r.state.throw(r.noContent("HTML"))
+	}
+	doc := html.Parse(r.state.vu, text, r.Get("url").String())
+	if len(args.Arguments) == 0 {
+		return doc
+	}
+	return html.Find(doc, args.Argument(0).String())
 }
 
 // document parses the body as HTML.

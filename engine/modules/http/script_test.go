@@ -51,7 +51,11 @@ func TestScripts(t *testing.T) {
 			"true\nGoError: cannot parse json at line 1, character 1: invalid character 'o' looking for beginning of value"},
 		{"a method taken off its response", `const {json} = http.get(B + '/json'); out(json('z'))`, "1"},
 		{"keys that are special in JS", `const r = http.get(B + '/json'); r.body = '{"__proto__":1,"constructor":2}'; out(JSON.stringify(r.json()))`, `{"__proto__":1,"constructor":2}`},
-		{"html is for later", `try { http.get(B + '/page').html() } catch (e) { out(e) }`, "GoError: response.html() needs k6/html, which is not available in this version"},
+		{"html", `const r = http.get(B + '/page'), d = r.html(); out([d.find('form').size(), r.html('a').size(), r.html('##').size(), d.url, r.html('#two').get(0).href()])`,
+			"2,3,0,B/page,B/echo?y=2"},
+		{"html of other bodies", `const r = http.get(B + '/page', {responseType: 'binary'}); out(r.html('#two').text()); r.body = '<p>mine'; out(r.html().text());
+			try { http.get(B + '/page', {responseType: 'none'}).html() } catch (e) { out(e) }`,
+			"m\nmine\nGoError: the body is null, so it cannot be read as HTML: the request failed, or its responseType is \"none\""},
 
 		// Methods and bodies.
 		{"methods", `for (const m of ['post', 'put', 'patch', 'del', 'options']) { const r = http[m](B + '/echo', 'x').json(); out(r.method + r.body) }`,

@@ -1,0 +1,123 @@
+package html
+
+import "testing"
+
+// lists is the document of the tests below.
+const lists = `<ul id=u1 title=tt><li id=a class=x>A</li><li id=b>B<ul id=u2><li id=c class=x>C</li><li id=d>D<i id=i>ii</i></li></ul></li><li id=e class=x>E &lt; é</li><!--cm-->tail</ul><p id=p>para</p>`
+
+// TestSelections holds what k6 v2.2.0 answers.
+func TestSelections(t *testing.T) {
+	check(t, lists, []answer{
+		// Selectors: strings that are none match nothing.
+		{`$('li')`, `{<li#a>,<li#b>,<li#c>,<li#d>,<li#e>}`},
+		{`$('#u1').find('.x')`, `{<li#a>,<li#c>,<li#e>}`},
+		{`$('##')`, `{}`},
+		{`$('')`, `{}`},
+		{`$($('#u2'))`, `{<ul#u2>}`},
+		{`$('#u1').find($('.x'))`, `{<li#a>,<li#c>,<li#e>}`},
+		{`doc.single('li')`, `{<li#a>}`},
+		{`doc.single('nope')`, `{}`},
+		{`$('#d').add('.x')`, `{<li#d>,<li#a>,<li#c>,<li#e>}`},
+		{`$('li').add($('#u1'))`, `{<li#a>,<li#b>,<li#c>,<li#d>,<li#e>,<ul#u1>}`},
+		{`$('#i').closest('ul')`, `{<ul#u2>}`},
+		{`$('li').closest($('#c,#u1'))`, `{<ul#u1>,<li#c>}`},
+		{`$('li').has('i')`, `{<li#b>,<li#d>}`},
+		{`$('li').has($('#c'))`, `{<li#b>}`},
+		{`$('li').not('.x')`, `{<li#b>,<li#d>}`},
+		{`$('li').not($('#c'))`, `{<li#a>,<li#b>,<li#d>,<li#e>}`},
+		{`$('li').not((i, e) => e.text() === 'A')`, `{<li#b>,<li#c>,<li#d>,<li#e>}`},
+		{`$('li').filter('.x')`, `{<li#a>,<li#c>,<li#e>}`},
+		{`$('li').filter($('#c,#u1'))`, `{<li#c>}`},
+		{`$('li').filter((i, e) => i % 2 === 0 && 'any truth')`, `{<li#a>,<li#c>,<li#e>}`},
+		{`$('li').is('.x') + ' ' + $('#b').is('.x')`, `"true false"`},
+		{`$('li').is($('#c')) + ' ' + $('#b').is($('#c'))`, `"true false"`},
+		{`$('li').is((i, e) => e.text() === 'C')`, `true`},
+		{`$('#p:contains(ar)').size()`, `1`},
+
+		// Walks, which a selector may narrow.
+		{`$('li').next()`, `{<li#b>,<li#e>,<li#d>}`},
+		{`$('li').next('.x')`, `{<li#e>}`},
+		{`$('#a').nextAll()`, `{<li#b>,<li#e>}`},
+		{`$('li').nextAll('.x')`, `{<li#e>}`},
+		{`$('li').prev()`, `{<li#a>,<li#c>,<li#b>}`},
+		{`$('#e').prevAll()`, `{<li#b>,<li#a>}`},
+		{`$('#e').prevAll('#a')`, `{<li#a>}`},
+		{`$('li').parent()`, `{<ul#u1>,<ul#u2>}`},
+		{`$('#i').parent('li')`, `{<li#d>}`},
+		{`$('#i').parents()`, `{<li#d>,<ul#u2>,<li#b>,<ul#u1>,<body>,<html>}`},
+		{`$('#i').parents('li')`, `{<li#d>,<li#b>}`},
+		{`$('#d').siblings()`, `{<li#c>}`},
+		{`$('li').siblings('.x')`, `{<li#e>,<li#a>,<li#c>}`},
+		{`$('#u1').children()`, `{<li#a>,<li#b>,<li#e>}`},
+		{`$('#u1').children('.x')`, `{<li#a>,<li#e>}`},
+		{`$('#u1').children('##')`, `{}`},
+		{`$('#u1').children(undefined)`, `{}`},
+		{`$('#u1').contents()`, `{<li#a>,<li#b>,<li#e>,<#comment>,<#text>}`},
+		{`$('#a').nextUntil('#e')`, `{<li#b>}`},
+		{`$('#a').nextUntil()`, `{<li#b>,<li#e>}`},
+		{`$('#a').nextUntil($('#e'))`, `{<li#b>}`},
+		{`$('#a').nextUntil('#nope', '.x')`, `{<li#e>}`},
+		{`$('#e').prevUntil('#a')`, `{<li#b>}`},
+		{`$('#e').prevUntil(null, '.x')`, `{<li#a>}`},
+		{`$('#i').parentsUntil('#u1')`, `{<li#d>,<ul#u2>,<li#b>}`},
+		{`$('#i').parentsUntil($('#u1'), 'ul')`, `{<ul#u2>}`},
+
+		// Positions.
+		{`$('li').first()`, `{<li#a>}`},
+		{`$('li').last()`, `{<li#e>}`},
+		{`$('nope').first()`, `{}`},
+		{`$('li').eq(1)`, `{<li#b>}`},
+		{`$('li').eq(-1)`, `{<li#e>}`},
+		{`$('li').eq(9)`, `{}`},
+		{`$('li').eq('1')`, `{<li#b>}`},
+		{`$('li').eq()`, `{<li#a>}`},
+		{`$('li').slice(1, 3)`, `{<li#b>,<li#c>}`},
+		{`$('li').slice(1, -1)`, `{<li#b>,<li#c>,<li#d>}`},
+		{`$('li').slice(-2)`, `{<li#d>,<li#e>}`},
+		{`$('li').get()`, `[<li#a>,<li#b>,<li#c>,<li#d>,<li#e>]`},
+		{`$('li').get(1)`, `<li#b>`},
+		{`$('li').get(-2)`, `<li#d>`},
+		{`$('li').get(9)`, `undefined`},
+		{`$('li').get(undefined)`, `<li#a>`},
+		{`$('nope').get()`, `[]`},
+		{`$('li').toArray()`, `[{<li#a>},{<li#b>},{<li#c>},{<li#d>},{<li#e>}]`},
+		{`$('#b').index()`, `1`},
+		{`$('#d').index('li')`, `3`},
+		{`$('#p').index('li')`, `-1`},
+		{`$('nope').index()`, `-1`},
+		{`$('li').size()`, `5`},
+
+		// Back to where a Selection came from.
+		{`$('#u1').find('li').find('i').end()`, `{<li#a>,<li#b>,<li#c>,<li#d>,<li#e>}`},
+		{`$('#u1').find('li').first().end()`, `{<li#a>,<li#b>,<li#c>,<li#d>,<li#e>}`},
+		{`$('#u1').children().filter('.x').end()`, `{<li#a>,<li#b>,<li#e>}`},
+		{`doc.end()`, `{}`},
+		{`$('li')`, `{<li#a>,<li#b>,<li#c>,<li#d>,<li#e>}`},
+		{`doc`, `{<#document>}`},
+
+		// Contents.
+		{`$('#a').text()`, `"A"`},
+		{`$('nope').text()`, `""`},
+		{`$('#u1').contents().map((i, e) => e.text())`, `["A","BCDii","E < é","","tail"]`},
+		{`$('#e').html()`, `"E &lt; é"`},
+		{`$('nope').html()`, `""`},
+		{`doc.find('body').html().slice(0, 14)`, `"<ul id=\"u1\" ti"`},
+		{`doc.html().slice(0, 12)`, `"<html><head>"`},
+		{`$('#u1').attr('title')`, `"tt"`},
+		{`$('#u1').attr('TITLE')`, `undefined`},
+		{`$('#u1').attr('nope', 5)`, `5`},
+		{`$('nope').attr('title', 'd')`, `"d"`},
+		{`$('li').attr('class')`, `"x"`},
+		{`doc.url`, `""`},
+
+		// Functions of the script.
+		{`$('li').each((i, e) => false)`, `{<li#a>,<li#b>,<li#c>,<li#d>,<li#e>}`},
+		{`(() => { const seen = []; $('li').each((i, e) => { seen.push(i + e.id()) }); return seen })()`, `["0a","1b","2c","3d","4e"]`},
+		{`$('li').map((i, e) => i + e.attr('id'))`, `["0a","1b","2c","3d","4e"]`},
+		{`$('li').map((i, e) => { if (i === 1) throw new Error('swallowed'); return i })`, `[0,2,3,4]`},
+		{`$('li').map((i, e) => [undefined, null, i][i])`, `[undefined,null,2,undefined,undefined]`},
+		{`$('li').filter((i, e) => { throw new Error('boom') })`, `throws Error: boom`},
+		{`$('li').not((i, e) => { throw new TypeError('boom') })`, `throws TypeError: boom`},
+		{`$('li').is((i, e) => { throw 'boom' })`, `throws boom`},
+	})
+}
