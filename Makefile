@@ -23,8 +23,10 @@ lint: ## gofmt, go vet, staticcheck, and the test that holds the import arrows
 	$(GO) tool staticcheck ./...
 	$(GO) test -count=1 -run '^TestArrows$$' .
 
-bench: ## run all benchmarks; BENCH=name picks some
+bench: build ## Go's benchmarks (BENCH=name picks some), then whole processes beside k6 if it is on PATH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	$(GO) build -trimpath -buildvcs=false -o bin/bench ./cmd/bench
+	bin/bench $(BENCHFLAGS)
 
 demo: build ## three nodes on this machine run a test together
 	$(GO) build -trimpath -buildvcs=false -o bin/demo ./examples/demo

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -117,7 +119,7 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, "127.0.0.1:0", w) }()
+	go func() { done <- run(ctx, "127.0.0.1:0", false, false, w) }()
 	line := make([]byte, 100)
 	n, err := r.Read(line)
 	if err != nil {
@@ -132,7 +134,41 @@ func TestServe(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("serve: %v", err)
 	}
-	if err := serve(t.Context(), "no such address", io.Discard); err == nil {
+	if err := run(t.Context(), "no such address", false, false, io.Discard); err == nil {
 		t.Error("serve on a bad address: want an error")
+	}
+}
+
+func TestFast(t *testing.T) {
+	conf, err := selfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- newFast().serve(ctx, tls.NewListener(plain, conf)) }()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for path, want := range map[string]string{
+		"/": `{"hello":"world","id":12345,"items":[1,2,3,4,5]}`, "/redirect": `{"hello":"world","id":12345,"items":[1,2,3,4,5]}`,
+		"/gzip": strings.Repeat(`{"hello":"world","id":12345,"items":[1,2,3,4,5]}`, 20), "/big": strings.Repeat("0123456789", 1000),
+	} {
+		res, err := client.Post("https://"+plain.Addr().String()+path, "text/plain", strings.NewReader("some body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
+		}
+	}
+	stop()
+	client.CloseIdleConnections()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

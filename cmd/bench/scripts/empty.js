@@ -1,0 +1,2 @@
+// An iteration that does nothing.
+export default function () {}
