@@ -12,8 +12,9 @@ import (
 // ErrSessionLost is the cause of a leader's context when its lease ended.
 var ErrSessionLost = errors.New("election: the session's lease is gone")
 
-// resignTimeout bounds the goodbye of a leader; past it the lease says it.
-const resignTimeout = time.Second
+// resignTimeout bounds the goodbye of a leader whose session lives on. It is
+// long, since as long as the session lives nothing else gives its place away.
+const resignTimeout = 5 * time.Second
 
 // Session is what holds a candidate's key: a lease and a context that ends
 // with it.
@@ -35,7 +36,7 @@ func Lead(ctx context.Context, c *clientv3.Client, s Session, prefix, value stri
 	if err != nil {
 		return campaignError(ctx, err)
 	}
-	defer resign(ctx, c, fence)
+	defer resign(s, fence)
 	if err := awaitTurn(ctx, c, prefix, fence); err != nil {
 		return campaignError(ctx, err)
 	}
@@ -153,10 +154,17 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// resign deletes the candidate's key. It outlives ctx for a moment, so that a
-// node that leaves does not make the others wait for its lease.
-func resign(ctx context.Context, c *clientv3.Client, f Fence) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
+// resign deletes the candidate's key, so that a node that leaves does not make
+// the others wait for its lease. The end of the session says the same.
+func resign(s Session, f Fence) {
+	ctx, cancel := context.WithTimeout(s.Ctx(), resignTimeout)
 	defer cancel()
-	_ = f.Delete(ctx, f.key)
+	for {
+		try, cancel := context.WithTimeout(ctx, time.Second)
+		err := f.Delete(try, f.key)
+		cancel()
+		if err == nil || errors.Is(err, ErrDeposed) || pause(ctx) != nil {
+			return
+		}
+	}
 }
