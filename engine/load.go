@@ -76,9 +76,13 @@ func Load(ctx context.Context, src Source, log *slog.Logger) (t *Test, err error
 
 // exportedOptions is JSON.stringify of the exported options.
 func exportedOptions(vu *js.VU) (json.RawMessage, error) {
-	obj, ok := vu.Export("options").(*goja.Object)
-	if !ok {
+	v := vu.Export("options")
+	if v == nil || goja.IsUndefined(v) || goja.IsNull(v) {
 		return nil, nil
+	}
+	obj, ok := v.(*goja.Object)
+	if _, callable := goja.AssertFunction(v); !ok || callable {
+		return nil, fmt.Errorf("found %s, want an object", v)
 	}
 	return obj.MarshalJSON()
 }

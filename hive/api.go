@@ -140,7 +140,12 @@ func (n *Node) getClock(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// getNodes lists the nodes. A node that is out of the hive does not know who is in it.
 func (n *Node) getNodes(w http.ResponseWriter, _ *http.Request) error {
+	if n.self.Load() == nil {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "node %s is not in the hive at the moment: its etcd at %s does not answer, or has not for a while",
+			n.info.Name, strings.Join(n.info.Etcd, ", "))
+	}
 	l, _ := n.currentLeader()
 	nodes := []NodeInfo{}
 	for _, r := range registry.Nodes(n.nodes) {

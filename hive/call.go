@@ -116,6 +116,9 @@ func (c *caller) send(ctx context.Context, method, url string, body []byte, out 
 
 func answerError(url string, resp *http.Response) error {
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what there is of it serves the message
+	if len(data) == 0 {
+		data = []byte(resp.Header.Get(errorHeader))
+	}
 	var body apiError
 	if json.Unmarshal(data, &body) != nil || body.Error.Message == "" {
 		return &APIError{Status: resp.StatusCode, Code: codeInternal,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +28,8 @@ const (
 // Client speaks to a hive through any of its nodes. It learns the others'
 // addresses and turns to them when the first one goes.
 type Client struct {
-	calls *caller
+	calls    *caller
+	patience time.Duration // of Attach
 
 	mu    sync.Mutex // guards what follows
 	bases []string   // the one to ask first comes first
@@ -40,7 +42,7 @@ func NewClient(remote, token string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{calls: newCaller(token), bases: []string{base}}, nil
+	return &Client{calls: newCaller(token), patience: clientPatience, bases: []string{base}}, nil
 }
 
 // Close gives up idle connections.
@@ -116,22 +118,25 @@ func (c *Client) Runs(ctx context.Context) ([]RunInfo, error) {
 	return runs, err
 }
 
+// runPath is where a run is in the API; what people take for an id may hold anything.
+func runPath(run string) string { return "/api/v1/runs/" + url.PathEscape(run) }
+
 // Show describes one run, its plan included.
 func (c *Client) Show(ctx context.Context, run string) (RunInfo, error) {
 	var info RunInfo
-	err := c.call(ctx, "GET", "/api/v1/runs/"+run, nil, &info)
+	err := c.call(ctx, "GET", runPath(run), nil, &info)
 	return info, err
 }
 
 // Stop asks for the end of a run; it does not wait for it.
 func (c *Client) Stop(ctx context.Context, run string, req StopRequest) error {
-	return c.call(ctx, "POST", "/api/v1/runs/"+run+"/stop", req, nil)
+	return c.call(ctx, "POST", runPath(run)+"/stop", req, nil)
 }
 
 // Result fetches what a finished run left.
 func (c *Client) Result(ctx context.Context, run string) (*Result, error) {
 	var res Result
-	if err := c.call(ctx, "GET", "/api/v1/runs/"+run+"/result", nil, &res); err != nil {
+	if err := c.call(ctx, "GET", runPath(run)+"/result", nil, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -173,7 +178,7 @@ func (c *Client) upload(ctx context.Context, digest string, packed []byte) error
 func (c *Client) Attach(ctx context.Context, run string, see func(Event) error) (*Result, error) {
 	c.learn(ctx)
 	f := follower{client: c, run: run, see: see, lines: map[string]int64{}}
-	lastWord := time.Now()
+	lastWord, told := time.Now(), false
 	for {
 		heard, err := f.listen(ctx)
 		if err == nil {
@@ -189,11 +194,17 @@ func (c *Client) Attach(ctx context.Context, run string, see func(Event) error) 
 			return nil, f.failed
 		}
 		if heard {
-			lastWord = time.Now()
+			lastWord, told = time.Now(), false
 			c.learn(ctx)
 		}
-		if time.Since(lastWord) > clientPatience {
-			return nil, err
+		if time.Since(lastWord) > c.patience {
+			return nil, fmt.Errorf("run %s was lost sight of, no node of its hive has helped for %s: %w", run, c.patience, err)
+		}
+		if !told && !heard {
+			told = true
+			if err := f.warn("the run cannot be followed at the moment (%v); trying for %s", err, c.patience); err != nil {
+				return nil, err
+			}
 		}
 		pause(ctx, clientPause)
 	}
@@ -217,6 +228,15 @@ type follower struct {
 	lines map[string]int64 // seq of the last log line of each node
 }
 
+// warn tells what the client itself has to say.
+func (f *follower) warn(format string, args ...any) error {
+	data, err := json.Marshal(Warning{fmt.Sprintf(format, args...)})
+	if err != nil {
+		return err
+	}
+	return f.take(Event{Type: EventWarning, Data: data})
+}
+
 // errCut is a stream that ended before the run did.
 var errCut = errors.New("the stream of events was cut off")
 
@@ -228,7 +248,7 @@ func (f *follower) listen(ctx context.Context) (heard bool, err error) {
 		if f.last != "" {
 			header.Set("Last-Event-ID", f.last)
 		}
-		resp, err := f.client.calls.open(ctx, "GET", base+"/api/v1/runs/"+f.run+"/events", nil, header)
+		resp, err := f.client.calls.open(ctx, "GET", base+runPath(f.run)+"/events", nil, header)
 		if err != nil {
 			return err
 		}

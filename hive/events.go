@@ -50,8 +50,12 @@ type Warning struct {
 	Message string `json:"message"`
 }
 
-// maxEvents bounds a run's stream in memory; the oldest log lines go first.
-const maxEvents = 20000
+const (
+	// maxEvents bounds a run's stream in memory; the oldest log lines go first.
+	maxEvents = 20000
+	// maxEventBytes does so too.
+	maxEventBytes = 64 << 20
+)
 
 // hub is the event stream of one run at the leader.
 type hub struct {
@@ -60,6 +64,8 @@ type hub struct {
 	mu      sync.Mutex // guards what follows
 	next    int64
 	events  []numbered
+	size    int   // of the events' data, in bytes
+	dropped int64 // number of the last log line that was given up
 	changed chan struct{}
 	closed  bool
 }
@@ -85,23 +91,36 @@ func (h *hub) publish(kind string, v any) {
 	}
 	h.next++
 	if kind == EventProgress {
-		h.events = slices.DeleteFunc(h.events, func(e numbered) bool { return e.Type == EventProgress })
+		h.remove(func(e numbered) bool { return e.Type == EventProgress })
 	}
-	if len(h.events) >= maxEvents {
+	if len(h.events) >= maxEvents || h.size+len(data) > maxEventBytes {
 		h.dropLogs()
 	}
 	h.events = append(h.events, numbered{h.next, Event{ID: fmt.Sprintf("%d.%d", h.term, h.next), Type: kind, Data: data}})
+	h.size += len(data)
 	h.wake()
 }
 
-// dropLogs makes room by a tenth, from the oldest log lines; h.mu is held.
-func (h *hub) dropLogs() {
-	drop := maxEvents / 10
+// remove takes away the events that gone picks; h.mu is held.
+func (h *hub) remove(gone func(numbered) bool) {
 	h.events = slices.DeleteFunc(h.events, func(e numbered) bool {
-		if e.Type != EventLog || drop == 0 {
+		if !gone(e) {
 			return false
 		}
-		drop--
+		h.size -= len(e.Data)
+		return true
+	})
+}
+
+// dropLogs gives up the oldest log lines until a tenth of what is allowed is free; h.mu is held.
+func (h *hub) dropLogs() {
+	left := len(h.events)
+	h.remove(func(e numbered) bool {
+		if e.Type != EventLog || left <= maxEvents*9/10 && h.size <= maxEventBytes*9/10 {
+			return false
+		}
+		left--
+		h.dropped = e.n
 		return true
 	})
 }
@@ -122,13 +141,21 @@ func (h *hub) wake() {
 }
 
 // after returns the events that follow number n, whether the stream has ended
-// with them, and a channel that is closed when there is more.
+// with them, and a channel that is closed when there is more. A warning stands
+// in the place of log lines that are not kept any more.
 func (h *hub) after(n int64) (events []numbered, ended bool, more <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(h.events, n+1, func(e numbered, n int64) int { return int(e.n - n) })
-	return slices.Clone(h.events[i:]), h.closed, h.changed
+	if n < h.dropped {
+		events = append(events, numbered{n, Event{Type: EventWarning, Data: json.RawMessage(droppedNote)}})
+	}
+	return append(events, h.events[i:]...), h.closed, h.changed
 }
+
+// droppedNote is the Warning for a client that comes too late, or reads too
+// slowly, for all log lines.
+const droppedNote = `{"message":"the oldest log lines of this run were dropped: there were too many to keep"}`
 
 // resume turns a Last-Event-ID into the number to go on after: 0, the whole
 // stream, when the id is of another leader.

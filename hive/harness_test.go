@@ -191,6 +191,7 @@ func (c *counter) Teardown(_ context.Context, setup json.RawMessage) error {
 
 func (c *counter) HandleSummary(_ context.Context, data []byte) (map[string][]byte, bool, error) {
 	c.script.note(c.node, "summary")
+	c.job.Log.Error("said in handleSummary")
 	files, err := c.script.summary(data)
 	return files, files != nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,56 @@ func TestJoinRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A copy of a data directory makes a second node of the same identity, which the hive has no room for.
+func TestCopiedDataDir(t *testing.T) {
+	t.Parallel()
+	endpoints, _ := startStore(t)
+	s := &script{}
+	dir, twin := t.TempDir(), t.TempDir()
+	first := launch(t, Config{Name: "n1", Etcd: endpoints, DataDir: dir, Capacity: 1}, s)
+	if err := os.CopyFS(twin, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(Config{Etcd: endpoints, DataDir: twin, Address: "127.0.0.1:0", Factory: s.factory("n1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); !errors.Is(err, errTwin) || !strings.Contains(err.Error(), first.info.URL) {
+		t.Errorf("got %v, want it to say that the data directory was copied, and where the other node is", err)
+	}
+}
+
+// A node whose record is taken away does not count any more, and comes back.
+func TestLostRecord(t *testing.T) {
+	t.Parallel()
+	s := &script{}
+	first := launch(t, Config{Name: "n1", Capacity: 1}, s)
+	was := first.self.Load().Incarnation
+	if _, err := first.etcd.Delete(t.Context(), first.keys.Nodes()+first.info.ID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node is in the hive again", func() bool {
+		self := first.self.Load()
+		return self != nil && self.Incarnation != was
+	})
+}
+
+// A node without etcd does not pretend to know who is in the hive.
+func TestNodesWithoutEtcd(t *testing.T) {
+	t.Parallel()
+	endpoints, stop := startStore(t)
+	first := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 1}, &script{})
+	c := client(t, first)
+	if nodes, err := c.Nodes(t.Context()); err != nil || len(nodes) != 1 {
+		t.Fatalf("got %v, %v, want the one node", nodes, err)
+	}
+	stop()
+	eventually(t, "the node says that it is out of the hive", func() bool {
+		_, err := c.Nodes(t.Context())
+		return err != nil && strings.Contains(err.Error(), "not in the hive")
+	})
 }
 
 func TestNodeComesBackAsItself(t *testing.T) {

@@ -30,7 +30,7 @@ func NewJudge(opts options.Options, flags Flags, defs []MetricDef) (*Judge, erro
 	}
 	set, err := threshold.New(opts.Thresholds, r)
 	if err != nil {
-		return nil, Failf(KindConfig, "thresholds: %v", err)
+		return nil, Failf(KindConfig, "%v", err)
 	}
 	return &Judge{set: set, metrics: r}, nil
 }

@@ -173,7 +173,7 @@ func (r *localRun) conclude() *Result {
 func (r *localRun) finish() *Result {
 	var marked *Failure
 	if reason, ok := r.Engine.MarkedFailed(); ok {
-		marked = Failf(KindMarkedFailed, "%s", reason)
+		marked = markedFailure(reason)
 	}
 	r.res.Verdict, r.res.Failure = Conclude(r.failure, marked, r.res.Failed)
 	r.res.Progress = r.Engine.Progress()

@@ -5,40 +5,75 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 )
 
 const (
 	// keptLines is how many delivered lines a node keeps for the next leader.
 	keptLines = 1000
-	// maxLines bounds what waits for a leader; older lines go first, and are counted.
-	maxLines = 10000
+	// maxLogBytes bounds the lines of a node in memory; older ones go first, and are counted. All of them
+	// fit in one checkpoint, even if every byte has to be escaped there.
+	maxLogBytes = 8 << 20
+	// maxLineBytes bounds one line; the rest of it is cut off.
+	maxLineBytes = 1 << 20
+	// lineOverhead is what a line takes beyond its text, about.
+	lineOverhead = 256
 )
 
 // logBuffer gathers the log lines of one run on one node until the leader has
 // them. It keeps the last ones after that, so that a new leader gets them too.
 type logBuffer struct {
+	full func() // called, if set, when the buffer fills faster than it is emptied
+
 	mu    sync.Mutex // guards what follows
 	lines []LogLine
+	size  int // of lines, in bytes
 	seq   int64
 	acked int64 // seq of the last line that the present leader has
 	lost  int64 // lines that were dropped before any leader had them
 }
 
 func (b *logBuffer) add(l LogLine) {
+	l.Message = cut(l.Message, maxLineBytes)
+	if b.keep(l) && b.full != nil {
+		b.full()
+	}
+}
+
+// keep appends a line and says whether much waits for delivery.
+func (b *logBuffer) keep(l LogLine) (full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq++
 	l.Seq = b.seq
 	b.lines = append(b.lines, l)
-	if len(b.lines) > maxLines {
-		b.drop(maxLines / 10)
+	b.size += sizeOf(l)
+	if b.size > maxLogBytes {
+		b.drop()
 	}
+	return b.size > maxLogBytes/2
 }
 
-// drop gives up the n oldest lines, and leaves one that says how many the
-// leader never got; b.mu is held.
-func (b *logBuffer) drop(n int) {
+// sizeOf is what a line takes in memory, about.
+func sizeOf(l LogLine) int { return len(l.Message) + lineOverhead }
+
+// cut shortens a text to at most limit bytes, and says so in it.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return fmt.Sprintf("%s… (%d more bytes)", strings.ToValidUTF8(s[:limit], ""), len(s)-limit)
+}
+
+// drop gives up the oldest lines, a quarter of what is allowed, and leaves one
+// that says how many the leader never got; b.mu is held.
+func (b *logBuffer) drop() {
+	n := 0
+	for n < len(b.lines)-1 && b.size > maxLogBytes*3/4 {
+		b.size -= sizeOf(b.lines[n])
+		n++
+	}
 	last := b.lines[n]
 	for _, l := range b.lines[:n+1] {
 		if l.Seq > b.acked && l.Message != b.note() {
@@ -47,7 +82,9 @@ func (b *logBuffer) drop(n int) {
 	}
 	b.lines = slices.Delete(b.lines, 0, n)
 	if b.lost > 0 {
-		b.lines[0] = LogLine{Node: last.Node, Seq: last.Seq, Time: last.Time, Level: slog.LevelWarn, Message: b.note()}
+		note := LogLine{Node: last.Node, Seq: last.Seq, Time: last.Time, Level: slog.LevelWarn, Message: b.note()}
+		b.size += sizeOf(note) - sizeOf(last)
+		b.lines[0] = note
 	}
 }
 
@@ -69,8 +106,15 @@ func (b *logBuffer) ack(seq int64) {
 	defer b.mu.Unlock()
 	b.acked = max(b.acked, seq)
 	delivered, _ := slices.BinarySearchFunc(b.lines, b.acked+1, func(l LogLine, seq int64) int { return int(l.Seq - seq) })
-	if delivered > 2*keptLines {
-		b.lines = slices.Delete(b.lines, 0, delivered-keptLines)
+	keep := keptLines
+	if b.size > maxLogBytes/2 {
+		keep = 0 // room for what comes counts for more than the next leader
+	}
+	if delivered > 2*keep {
+		for _, l := range b.lines[:delivered-keep] {
+			b.size -= sizeOf(l)
+		}
+		b.lines = slices.Delete(b.lines, 0, delivered-keep)
 	}
 }
 

@@ -198,6 +198,9 @@ func (n *Node) live(ctx context.Context) error {
 		if errors.Is(err, registry.ErrNameTaken) {
 			return fmt.Errorf("%w: choose another", err)
 		}
+		if errors.Is(err, errTwin) {
+			return err
+		}
 		n.log.Warn("this node is out of the hive and joins again", "reason", err)
 		pause(ctx, 500*time.Millisecond)
 	}
@@ -225,6 +228,7 @@ func (n *Node) oneLife(ctx context.Context) error {
 	g.Go(func() error { return a.Run(gctx) })
 	g.Go(func() error { return n.campaign(gctx, s) })
 	g.Go(func() error { return n.announce(gctx, self) })
+	g.Go(func() error { return n.keepRecord(gctx, self) })
 	err = g.Wait()
 	if cause := context.Cause(s.Ctx()); cause != nil {
 		return cause
@@ -245,9 +249,52 @@ func (n *Node) leave(ctx context.Context, s *registry.Session) {
 	}
 }
 
+// errTwin says that a data directory is in two places, and both are used.
+var errTwin = errors.New("another living node has this node's identity: its data directory was copied; give each node its own")
+
+// refuseTwin fails if the node's identity is that of another one that lives.
+// What an earlier life of this node left behind does not answer.
+func (n *Node) refuseTwin(ctx context.Context) error {
+	var other registry.Node
+	found, err := getJSON(ctx, n.etcd, n.keys.Nodes()+n.info.ID, &other)
+	if err != nil || !found || other.Address == n.info.URL {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, etcdTry)
+	defer cancel()
+	var c ClusterInfo
+	if err := n.calls.call(ctx, "GET", other.Address+"/api/v1/cluster", nil, &c); err == nil && c.Node == n.info.ID {
+		return fmt.Errorf("%w (%s is at %s)", errTwin, other.Name, other.Address)
+	}
+	return nil
+}
+
+// keepRecord fails when the node's record is not in etcd any more: the others
+// then count it as gone, lease or not.
+func (n *Node) keepRecord(ctx context.Context, self registry.Node) error {
+	seen := false
+	for {
+		more := n.nodes.Changed()
+		kv, ok := n.nodes.Get(n.keys.Nodes() + self.ID)
+		here := ok && kv.CreateRev == self.Incarnation
+		if seen && !here {
+			return errors.New("this node's record was taken from etcd")
+		}
+		seen = seen || here
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // register enters the record. A name that was asked for must be free; the
 // default one gets a number until it is.
 func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node, error) {
+	if err := n.refuseTwin(ctx); err != nil {
+		return registry.Node{}, err
+	}
 	asked := orDefault(n.cfg.Name, n.dir.id.Name)
 	base := orDefault(asked, hostName())
 	rec := registry.Node{ID: n.info.ID, Name: base, Address: n.info.URL, Capacity: n.info.Capacity, Labels: n.cfg.Labels,

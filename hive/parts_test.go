@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hive/election"
 	"hive/engine/metric"
 	"hive/engine/options"
 )
@@ -256,20 +257,132 @@ func TestLogBuffer(t *testing.T) {
 	if got := b.pending(); len(got) != 2 {
 		t.Errorf("for a new leader: %+v, want both", got)
 	}
-	for range 2 * maxLines {
-		log.Info("more")
+}
+
+// A flood of lines is bounded in bytes, and what was dropped is told.
+func TestLogBufferFlood(t *testing.T) {
+	kicks := 0
+	b := logBuffer{full: func() { kicks++ }}
+	log := slog.New(b.handler("n1"))
+	const lines = 1000
+	line := strings.Repeat("\x01", 50_000) // each byte takes six in JSON
+	for range lines {
+		log.Info(line)
 	}
 	got := b.pending()
-	if len(got) > maxLines || got[len(got)-1].Seq != 2*maxLines+2 {
-		t.Errorf("%d lines wait, want at most %d, and the last among them", len(got), maxLines)
+	size := 0
+	for _, l := range got {
+		size += len(l.Message)
 	}
-	if want := fmt.Sprintf("%d log lines were dropped", 2*maxLines+2-len(got)+1); !strings.HasPrefix(got[0].Message, want) {
+	if size > maxLogBytes || size < maxLogBytes/2 || got[len(got)-1].Seq != lines {
+		t.Errorf("%d bytes wait, want at most %d, and the last line among them", size, maxLogBytes)
+	}
+	if want := fmt.Sprintf("%d log lines were dropped", lines-len(got)+1); !strings.HasPrefix(got[0].Message, want) {
 		t.Errorf("the first line that waits says %q, want %q", got[0].Message, want)
 	}
-	b.ack(2*maxLines + 2)
+	if kicks == 0 {
+		t.Error("the poster was not told that the buffer fills")
+	}
+	if body, err := encodeCheckpoint(Report{Logs: got}, nil); err != nil || len(body) > maxCheckpoint {
+		t.Errorf("a checkpoint with them: %d bytes, %v; want at most %d", len(body), err, maxCheckpoint)
+	}
+	b.ack(lines)
+	if b.reset(); len(b.pending()) != 0 || b.size != 0 {
+		t.Errorf("%d delivered lines of %d bytes are kept, want none when they are that large", len(b.pending()), b.size)
+	}
+	log.Info(strings.Repeat("é", maxLineBytes))
+	if got := b.pending()[0].Message; len(got) > maxLineBytes+100 || !strings.HasSuffix(got, "é… (1048576 more bytes)") {
+		t.Errorf("a long line has %d bytes and ends in %q", len(got), got[len(got)-40:])
+	}
+}
+
+func TestLogBufferKeeps(t *testing.T) {
+	var b logBuffer
+	for range 3 * keptLines {
+		b.add(LogLine{Message: "more"})
+	}
+	b.ack(3 * keptLines)
 	b.reset()
 	if got := len(b.pending()); got != keptLines {
 		t.Errorf("%d delivered lines are kept, want %d", got, keptLines)
+	}
+}
+
+func TestHubFlood(t *testing.T) {
+	h := newHub(1)
+	h.publish(EventState, StateEvent{Phase: Running})
+	line := strings.Repeat("y", 1<<20)
+	for range 80 {
+		h.publish(EventLog, LogLine{Message: line})
+	}
+	events, _, _ := h.after(0)
+	size := 0
+	for _, e := range events {
+		size += len(e.Data)
+	}
+	if size > maxEventBytes || size < maxEventBytes/2 {
+		t.Errorf("%d bytes are kept, want at most %d", size, maxEventBytes)
+	}
+	if events[0].Type != EventWarning || events[1].Type != EventState || events[len(events)-1].n != 81 {
+		t.Errorf("got %s, %s, …, number %d; want a warning, then the state, and the last line", events[0].Type, events[1].Type, events[len(events)-1].n)
+	}
+	if events, _, _ := h.after(events[len(events)-1].n - 1); len(events) != 1 || events[0].Type != EventLog {
+		t.Errorf("a client that kept up gets %d events, want the next line alone", len(events))
+	}
+}
+
+// An answer to HEAD has no body; its error is told all the same.
+func TestErrorOfHead(t *testing.T) {
+	srv := httptest.NewServer(guarded("secret", handler(func(http.ResponseWriter, *http.Request) error {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "the hive's etcd does not answer")
+	})))
+	defer srv.Close()
+	for token, want := range map[string]string{"": "asks for a token", "guess": "not the one", "secret": "etcd does not answer"} {
+		c, err := NewClient(srv.URL, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Submit(t.Context(), packed, Submission{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with token %q: got %v, want %q", token, err, want)
+		}
+	}
+}
+
+// A client that hears nothing says so at once, and gives up in the end.
+func TestAttachWithoutAnswers(t *testing.T) {
+	srv := httptest.NewServer(handler(func(http.ResponseWriter, *http.Request) error {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "the hive's etcd does not answer")
+	}))
+	defer srv.Close()
+	c, err := NewClient(srv.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.patience = 10 * time.Millisecond
+	var events []Event
+	_, err = c.Attach(t.Context(), "r1", func(e Event) error { events = append(events, e); return nil })
+	if err == nil || !strings.Contains(err.Error(), "run r1 was lost sight of") || !strings.Contains(err.Error(), "etcd does not answer") {
+		t.Errorf("got %v, want it to say that the run was lost sight of, and why", err)
+	}
+	if told := texts(events, EventWarning); len(told) != 1 || !strings.Contains(told[0], "etcd does not answer") {
+		t.Errorf("got %q, want one warning", told)
+	}
+}
+
+// A leader that was killed is named until its lease has run out; who follows a run is told why nothing comes.
+func TestWaitingForALeader(t *testing.T) {
+	for value, want := range map[string]string{"": "no leader", "n1": "does not answer"} {
+		if got := waitingFor(election.Leader{Value: value}); !strings.Contains(got, want) {
+			t.Errorf("leader %q: got %q, want %q in it", value, got, want)
+		}
+	}
+}
+
+func TestRunPath(t *testing.T) {
+	if got := runPath("../x"); got != "/api/v1/runs/..%2Fx" {
+		t.Errorf("got %s, want an id that stays one part of the path", got)
 	}
 }
 

@@ -28,20 +28,22 @@ func (t *task) postNow() {
 // post sends checkpoints to whoever leads, one an interval, until ctx ends.
 // Since they are cumulative, one that is lost is healed by the next. After the
 // end of the load it goes on until the leader has the last one, and begins
-// again when the leader changes.
+// again when the leader changes or something is logged.
 func (t *task) post(ctx context.Context) {
 	tick := time.NewTicker(t.a.n.cfg.Timing.Checkpoint)
 	defer tick.Stop()
 	for {
 		_, leaderChanged := t.a.n.currentLeader()
+		kick := t.kick
 		if err := t.postOnce(ctx); err != nil && ctx.Err() == nil {
 			t.a.n.log.Debug("a checkpoint did not reach the leader", "run", t.run, "reason", err)
+			kick = nil // a flood of log lines kicks without end: the next tick tries again
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-t.kick:
+		case <-kick:
 		case <-leaderChanged:
 		}
 	}
@@ -107,7 +109,7 @@ func (t *task) nextReport() Report {
 	if t.engine != nil {
 		r.Progress = t.engine.Progress()
 		if reason, failed := t.engine.MarkedFailed(); failed {
-			r.Marked = Failf(KindMarkedFailed, "%s", reason).on(t.a.self.Name)
+			r.Marked = markedFailure(reason).on(t.a.self.Name)
 		}
 	}
 	return r

@@ -71,8 +71,8 @@ func TestRunFromSubmissionToResult(t *testing.T) {
 	if plans := texts(events, EventPlan); len(plans) != 1 || !strings.Contains(plans[0], `"n3"`) {
 		t.Errorf("plans: %v", plans)
 	}
-	if logs := texts(events, EventLog); len(logs) != 3 {
-		t.Errorf("%d log lines, want one of each node: %v", len(logs), logs)
+	if logs := texts(events, EventLog); len(logs) != 4 || !strings.Contains(logs[3], "said in handleSummary") {
+		t.Errorf("%d log lines, want one of each node and then handleSummary's: %v", len(logs), logs)
 	}
 	info, err := c.Show(t.Context(), res.Run)
 	if err != nil || info.Phase != Finished || info.Verdict != Passed || info.Plan == nil {

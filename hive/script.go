@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,7 +42,8 @@ type ScriptSource struct {
 	Source archive.Files     // reads files; nil means the disk, and HTTP for https URLs
 }
 
-// OpenScript reads a script or an archive and runs its init code once. Faults of the script are [*engine.Error].
+// OpenScript reads a script or an archive and runs its init code once. Faults of the script are [*engine.Error]; that
+// it, or its archive, cannot be read at all is another error.
 func OpenScript(ctx context.Context, src ScriptSource) (*Script, error) {
 	packed, err := src.packed()
 	if err != nil {
@@ -50,7 +52,7 @@ func OpenScript(ctx context.Context, src ScriptSource) (*Script, error) {
 	if packed != nil {
 		a, err := archive.Read(bytes.NewReader(packed), archive.DefaultLimits())
 		if err != nil {
-			return nil, &engine.Error{Kind: engine.KindConfig, Err: fmt.Errorf("archive %s: %w", src.Entry, err)}
+			return nil, fmt.Errorf("archive %s: %w", src.Entry, err)
 		}
 		return openArchive(ctx, a, src)
 	}
@@ -73,7 +75,7 @@ func (src ScriptSource) packed() ([]byte, error) {
 	case src.Entry != archive.Stdin:
 		var err error
 		if data, err = os.ReadFile(src.Entry); err != nil {
-			return nil, &engine.Error{Kind: engine.KindScript, Err: fmt.Errorf("cannot read the archive: %w", err)}
+			return nil, fmt.Errorf("cannot read the archive: %w", err)
 		}
 	}
 	if src.Kind == "archive" || isTar(data) {
@@ -125,8 +127,11 @@ func open(ctx context.Context, in archive.Input, files archive.Files, env map[st
 		log = slog.New(slog.DiscardHandler)
 	}
 	bundle, err := archive.Build(ctx, in)
-	if err != nil {
+	if _, ok := errors.AsType[*archive.ScriptError](err); ok {
 		return nil, &engine.Error{Kind: engine.KindScript, Err: err}
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, w := range bundle.Warnings {
 		log.Warn(w)
@@ -148,6 +153,18 @@ func (s *Script) Options() json.RawMessage { return s.exported }
 
 // Env is what __ENV holds.
 func (s *Script) Env() map[string]string { return s.env }
+
+// Check finds what in the options does not fit the script, before anything runs: functions that are not exported,
+// thresholds that do not parse or do not suit their metrics.
+func (s *Script) Check(opts options.Options, flags Flags) error {
+	for _, sc := range opts.Scenarios {
+		if !s.test.Exported(sc.Exec) {
+			return Failf(KindConfig, "scenario %q: exec: the script exports no function %q; it exports %q", sc.Name, sc.Exec, s.test.Exports())
+		}
+	}
+	_, err := NewJudge(opts, flags, Definitions(s.test.Registry()))
+	return err
+}
 
 // Name is the URL of the entry script.
 func (s *Script) Name() string { return s.bundle.Name }

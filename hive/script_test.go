@@ -87,3 +87,36 @@ func reopened(t *testing.T, s *Script, want string) {
 		t.Errorf("from the archive the script said %s, want %s", said.String(), want)
 	}
 }
+
+func TestCheckFindsWhatDoesNotFit(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"main.js": `import { Counter } from 'k6/metrics'; new Counter('mine'); export default function () {}`})
+	s, err := OpenScript(t.Context(), ScriptSource{Entry: filepath.Join(dir, "main.js")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		options string
+		flags   Flags
+		want    string // in the error; empty for none
+	}{
+		{`{"thresholds":{"mine":["count>1"]}}`, Flags{}, ""},
+		{`{"thresholds":{"mine":["p(95)<1"]}}`, Flags{}, `thresholds: "p(95)<1" on mine`},
+		{`{"thresholds":{"mine":["p(95"]}}`, Flags{}, `thresholds: "p(95" on mine`},
+		{`{"thresholds":{"other":["count>1"]}}`, Flags{}, "no metric named"},
+		{`{"thresholds":{"other":["count>1"]}}`, Flags{NoThresholds: true}, ""},
+		{`{"scenarios":{"a":{"executor":"shared-iterations","exec":"nope"}}}`, Flags{}, `exports no function "nope"`},
+	} {
+		layer, _, err := options.FromJSON([]byte(tt.options), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts, _, err := options.Consolidate(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Check(opts, tt.flags)
+		if f := AsFailure(err); tt.want == "" && f != nil || tt.want != "" && (f == nil || f.Kind != KindConfig || !strings.Contains(f.Message, tt.want) || strings.Contains(f.Message, "thresholds: thresholds")) {
+			t.Errorf("%s: got %v, want %q", tt.options, err, tt.want)
+		}
+	}
+}

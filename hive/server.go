@@ -64,11 +64,14 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h(w, r); err != nil {
-		writeError(w, err)
+		writeError(w, r, err)
 	}
 }
 
-func writeError(w http.ResponseWriter, err error) {
+// errorHeader carries the body of an error in an answer to HEAD, which has none.
+const errorHeader = "Hive-Error"
+
+func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	se, ok := errors.AsType[*statusError](err)
 	if tooBig, big := errors.AsType[*http.MaxBytesError](err); big {
 		se, ok = &statusError{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooBig.Limit)}, true
@@ -78,6 +81,11 @@ func writeError(w http.ResponseWriter, err error) {
 	}
 	var body apiError
 	body.Error.Code, body.Error.Message = se.code, se.message
+	if r.Method == http.MethodHead {
+		if data, err := json.Marshal(body); err == nil {
+			w.Header().Set(errorHeader, string(data))
+		}
+	}
 	writeJSON(w, se.status, body)
 }
 
@@ -122,7 +130,7 @@ func guarded(token string, next http.Handler) http.Handler {
 		if r.Header.Get("Authorization") != "" {
 			msg = "the token is not the one this node was started with"
 		}
-		writeError(w, refuse(http.StatusUnauthorized, codeUnauthorized, "%s", msg))
+		writeError(w, r, refuse(http.StatusUnauthorized, codeUnauthorized, "%s", msg))
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"hive/election"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 	streamIdle = 10 * time.Second
 	// streamPoll is how often a node looks again for who has the stream.
 	streamPoll = 200 * time.Millisecond
+	// leaderPatience is how long a leader may not answer until clients are told.
+	leaderPatience = time.Second
 )
 
 // stream writes server-sent events.
@@ -48,6 +52,15 @@ func (s *stream) send(e Event) error {
 	return s.flush()
 }
 
+// warn sends what the node itself has to say.
+func (s *stream) warn(message string) error {
+	data, err := json.Marshal(Warning{message})
+	if err != nil {
+		return err
+	}
+	return s.send(Event{Type: EventWarning, Data: data})
+}
+
 // idle sends a comment, which keeps proxies and clients from giving up.
 func (s *stream) idle() error {
 	s.start()
@@ -62,7 +75,7 @@ func (s *stream) idle() error {
 func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	s := &stream{w: w, flush: http.NewResponseController(w).Flush}
-	told := false
+	told, since := false, time.Now()
 	for {
 		l, leaderChanged := n.currentLeader()
 		if err := n.serveStream(s, r, id, l.Value); err != nil {
@@ -71,13 +84,9 @@ func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 			}
 			return err
 		}
-		if l.Value == "" && !told {
+		if !told && (l.Value == "" || time.Since(since) > leaderPatience) {
 			told = true
-			data, err := json.Marshal(Warning{ErrNoLeader.Error() + "; waiting for one"})
-			if err != nil {
-				return err
-			}
-			if s.send(Event{Type: EventWarning, Data: data}) != nil {
+			if s.warn(waitingFor(l)) != nil {
 				return nil
 			}
 		}
@@ -92,6 +101,15 @@ func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+}
+
+// waitingFor says what a stream waits for: a leader that was killed is named
+// until its lease has run out.
+func waitingFor(l election.Leader) string {
+	if l.Value == "" {
+		return ErrNoLeader.Error() + "; waiting for one"
+	}
+	return "the hive's leader does not answer; waiting for it, or for the next one"
 }
 
 // serveStream serves what can be served now; nil means that somebody else has

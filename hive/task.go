@@ -57,7 +57,9 @@ type task struct {
 
 func newTask(a *agent, run string) *task {
 	logs := &logBuffer{}
-	return &task{a: a, run: run, logs: logs, log: slog.New(logs.handler(a.self.Name)), kick: make(chan struct{}, 1), offsets: map[string]Offset{}}
+	t := &task{a: a, run: run, logs: logs, log: slog.New(logs.handler(a.self.Name)), kick: make(chan struct{}, 1), offsets: map[string]Offset{}}
+	logs.full = t.postNow
+	return t
 }
 
 // Run takes part until the run has finished or ctx ends. When it returns, no
@@ -505,13 +507,16 @@ func (t *task) teardown(ctx context.Context, st State) {
 	t.endDuty(ctx, t.a.n.keys.Teardown(t.run), duty)
 }
 
-// handleSummary lets this node's engine make the summary.
+// handleSummary lets this node's engine make the summary. When it returns, the
+// leader has what the script logged in it.
 func (t *task) handleSummary(ctx context.Context, st State, data []byte) (map[string][]byte, bool, error) {
 	e, err := t.ensure(ctx, st)
 	if err != nil {
 		return nil, false, err
 	}
-	return e.HandleSummary(ctx, data)
+	files, ran, err := e.HandleSummary(ctx, data)
+	t.awaitAck(ctx)
+	return files, ran, err
 }
 
 // snapshot is the engine's metrics, nil without an engine.

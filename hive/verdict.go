@@ -110,3 +110,11 @@ func Conclude(first, marked *Failure, failed []string) (Verdict, *Failure) {
 func thresholdFailure(failed []string) *Failure {
 	return Failf(KindThresholds, "thresholds on metrics '%s' have been crossed", strings.Join(failed, ", "))
 }
+
+// markedFailure is the failure of a test that the script marked as failed, for a reason that may be empty.
+func markedFailure(reason string) *Failure {
+	if reason == "" {
+		return Failf(KindMarkedFailed, "the test was marked as failed by the script")
+	}
+	return Failf(KindMarkedFailed, "the test was marked as failed by the script: %s", reason)
+}

@@ -36,7 +36,7 @@ func TestLocalRuns(t *testing.T) {
 		{"a missing import", "import './b.js';" + empty, "", 107, "", "b.js"},
 		{"no function at all", "export const a = 1;", "", 255, "", ""},
 		{"aborted by the script", "import exec from 'k6/execution'; export default () => exec.test.abort('enough');", "", 108, "", "enough"},
-		{"marked as failed", "import exec from 'k6/execution'; export default () => exec.test.fail('bad');", "", 110, "", "bad"},
+		{"marked as failed", "import exec from 'k6/execution'; export default () => exec.test.fail('bad');", "", 110, "", "marked as failed by the script: bad"},
 		{"no summary", empty, "-q --summary-mode disabled", 0, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -50,6 +50,27 @@ func TestLocalRuns(t *testing.T) {
 				t.Errorf("got %d\n%s\n%s\nwant %d, %q and %q", got.code, got.stdout, got.stderr, tc.code, tc.stdout, tc.stderr)
 			}
 		})
+	}
+}
+
+// A file that begins as an archive and does not go on as one is refused, with k6's exit code.
+func TestBrokenArchive(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.js"), []byte("export default function () {}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := hiveIn(t, dir, "", "archive", "a.js"); got.code != 0 {
+		t.Fatalf("archive: got %+v", got)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "archive.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cut.tar"), data[:900], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := hiveIn(t, dir, "", "run", "cut.tar"); got.code != 255 || !strings.Contains(got.stderr, "cut after 900 bytes") {
+		t.Errorf("got %+v, want 255 and where the archive ends", got)
 	}
 }
 

@@ -11,5 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(newApp().Run(context.Background(), os.Args[1:]))
+	a := newApp()
+	a.fitProcess()
+	os.Exit(a.Run(context.Background(), os.Args[1:]))
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"hive/engine/options"
 )
 
 // optionFlag is a flag that sets an option of the test: the value it stands for in the options object.
@@ -25,7 +27,7 @@ func optionFlags() []optionFlag {
 		duration("duration", "d", "duration", "K6_DURATION", "`length` of the test, such as 30s"),
 		integer("iterations", "i", "iterations", "K6_ITERATIONS", "total `number` of iterations of all VUs"),
 		stages("stage", "s", "stages", "K6_STAGES", "add a stage `duration:target`; repeatable or separated by commas"),
-		text("execution-segment", "", "executionSegment", "", "run only this `part` of the test: 10%, 1/3, 0.2:2/3"),
+		sound(text("execution-segment", "", "executionSegment", "", "run only this `part` of the test: 10%, 1/3, 0.2:2/3")),
 		text("execution-segment-sequence", "", "executionSegmentSequence", "", "all `parts` that the test is split into: 0,1/4,1/2,1"),
 		boolean("paused", "p", "paused", "K6_PAUSED", "start paused"),
 		boolean("no-setup", "", "noSetup", "K6_NO_SETUP", "do not run setup()"),
@@ -41,9 +43,9 @@ func optionFlags() []optionFlag {
 		boolean("no-vu-connection-reuse", "", "noVUConnectionReuse", "K6_NO_VU_CONNECTION_REUSE", "new connections for every iteration"),
 		duration("min-iteration-duration", "", "minIterationDuration", "K6_MIN_ITERATION_DURATION", "least `time` from one iteration's start to the next"),
 		boolean("throw", "w", "throw", "K6_THROW", "failed requests throw"),
-		repeated("blacklist-ip", "blacklistIPs", "K6_BLACKLIST_IPS", "refuse connections to this `CIDR`; repeatable"),
+		sound(repeated("blacklist-ip", "blacklistIPs", "K6_BLACKLIST_IPS", "refuse connections to this `CIDR`; repeatable")),
 		list("block-hostnames", "blockHostnames", "K6_BLOCK_HOSTNAMES", "refuse these host `names`, * allowed in front; separated by commas"),
-		list("summary-trend-stats", "summaryTrendStats", "K6_SUMMARY_TREND_STATS", "columns of trends in the summary: `avg,p(95)`…"),
+		sound(list("summary-trend-stats", "summaryTrendStats", "K6_SUMMARY_TREND_STATS", "columns of trends in the summary: `avg,p(95)`…")),
 		timeUnit(),
 		list("system-tags", "systemTags", "K6_SYSTEM_TAGS", "system `tags` to keep, separated by commas"),
 		tags(),
@@ -169,6 +171,28 @@ func repeated(name, key, env, help string) optionFlag {
 	return optionFlag{sliceFlag(name, "", env, help), key, func(c *cli.Context) (any, error) {
 		return c.StringSlice(name), nil
 	}}
+}
+
+// sound checks the value of a flag by itself, so that a mistake in it counts as one of the command line and not of the
+// options as a whole, as in k6.
+func sound(f optionFlag) optionFlag {
+	value := f.value
+	f.value = func(c *cli.Context) (any, error) {
+		v, err := value(c)
+		if err != nil {
+			return nil, err
+		}
+		data, err := json.Marshal(map[string]any{f.key: v})
+		if err != nil {
+			return nil, err
+		}
+		layer, _, err := options.FromJSON(data, "the command line")
+		if err == nil {
+			_, _, err = options.Consolidate(layer)
+		}
+		return v, err
+	}
+	return f
 }
 
 // splitCommas splits every value at its commas and drops what is empty.

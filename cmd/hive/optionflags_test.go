@@ -91,6 +91,9 @@ func TestOptionFlagsRefuse(t *testing.T) {
 		{"a.js --tag foo", "want name=value", exitOther},
 		{"a.js --http-debug=all", `want "headers" or "full"`, exitOther},
 		{"a.js --summary-time-unit h", "want s, ms or us", exitOther},
+		{"a.js --summary-trend-stats avg,foo", `"foo"`, exitOther},
+		{"a.js --blacklist-ip 10.0.0.0", "10.0.0.0/8", exitOther},
+		{"a.js --execution-segment 2:1", `segment "2:1"`, exitOther},
 		{"a.js --dns foo=1", "want ttl=, select= or policy=", exitOther},
 	} {
 		err := parse(t, strings.Fields(tc.line), func(c *cli.Context) error {

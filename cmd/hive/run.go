@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -35,7 +36,10 @@ func (a *app) run(c *cli.Context) error {
 	if c.Bool("detach") && remote == "" {
 		return usageError("--detach needs --remote: a local run ends with this process")
 	}
-	ctx, stop := interruptible(c.Context, a.leave)
+	if remote == "" && slices.Contains(c.FlagNames(), "remote") {
+		return usageError("--remote is empty: name a node of the hive, host:port or a URL, or leave the flag out to run here")
+	}
+	ctx, stop := interruptible(c.Context, func() { a.leaveRun(remote) })
 	defer stop()
 	s, err := a.open(ctx, c)
 	if err != nil {
@@ -46,6 +50,7 @@ func (a *app) run(c *cli.Context) error {
 		return err
 	}
 	d := a.display(c)
+	d.quiet = d.quiet || c.Bool("detach") // the id alone is for scripts to read
 	d.Header(execution(remote), c.Args().First(), describeOutputs(j.Outputs))
 	if remote == "" {
 		err = a.runLocal(ctx, c, j, d)
@@ -73,6 +78,17 @@ func (a *app) job(c *cli.Context, s script) (job, error) {
 	if err := checkSupported(s.options, c.String("remote") != ""); err != nil {
 		return job{}, err
 	}
+	flags := hive.Flags{
+		NoThresholds: c.Bool("no-thresholds"),
+		SummaryMode:  c.String("summary-mode"),
+		NoColor:      !colorAllowed(c.Bool("no-color"), a.lookup),
+		StdoutTTY:    a.screen.out.tty,
+		StderrTTY:    a.screen.err.tty,
+		Detached:     c.Bool("detach"),
+	}
+	if err := s.Check(s.options, flags); err != nil {
+		return job{}, err
+	}
 	specs, err := outputs(c, s.config, s.lookup)
 	if err != nil {
 		return job{}, err
@@ -85,15 +101,8 @@ func (a *app) job(c *cli.Context, s script) (job, error) {
 		Script:  s.Script,
 		Options: s.options,
 		Outputs: specs,
-		Flags: hive.Flags{
-			NoThresholds: c.Bool("no-thresholds"),
-			SummaryMode:  c.String("summary-mode"),
-			NoColor:      !colorAllowed(c.Bool("no-color"), a.lookup),
-			StdoutTTY:    a.screen.out.tty,
-			StderrTTY:    a.screen.err.tty,
-			Detached:     c.Bool("detach"),
-		},
-		Log: a.logs.Logger,
+		Flags:   flags,
+		Log:     a.logs.Logger,
 	}, nil
 }
 
@@ -184,6 +193,16 @@ func (a *app) askToStop(ctx context.Context, client *hive.Client, run string) {
 	if err := client.Stop(ctx, run, hive.StopRequest{Mode: hive.StopInterrupt, By: submitter(), Kind: hive.KindInterrupted}); err != nil {
 		a.logs.Error("the hive could not be asked to stop the run", slog.String("run", run), slog.Any("error", err))
 	}
+}
+
+// leaveRun ends the process at the second signal, and says what becomes of the run.
+func (a *app) leaveRun(remote string) {
+	if remote == "" {
+		a.logs.Error("left at the second signal, without waiting for teardown() and the summary")
+	} else {
+		a.logs.Error("left at the second signal; if the run was submitted, the hive goes on to end it: see `hive runs`")
+	}
+	a.leave()
 }
 
 // linger waits for a signal, unless one has come already.

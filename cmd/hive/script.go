@@ -62,7 +62,7 @@ func (a *app) load(ctx context.Context, c *cli.Context) (script, error) {
 	from := hive.ScriptSource{
 		Entry: entry,
 		Kind:  c.String("type"),
-		Env:   scriptEnv(a.environ, c.Bool("include-system-env-vars"), env),
+		Env:   scriptEnv(a.environ, includeSystemEnv(c), env),
 		Log:   a.logs.Logger,
 	}
 	if entry == "-" {
@@ -72,6 +72,13 @@ func (a *app) load(ctx context.Context, c *cli.Context) (script, error) {
 	}
 	s.Script, err = hive.OpenScript(ctx, from)
 	return s, err
+}
+
+// includeSystemEnv says whether __ENV has this process's environment. What goes to a hive is stored there and read by
+// others, so that a remote run has it only when it was asked for.
+func includeSystemEnv(c *cli.Context) bool {
+	const flag = "include-system-env-vars"
+	return c.Bool(flag) && (c.String("remote") == "" || c.IsSet(flag))
 }
 
 // checkScriptFlags finds what can be wrong with the flags without knowing the script.
