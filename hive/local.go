@@ -156,7 +156,8 @@ func (r *localRun) conclude() *Result {
 	r.res.Duration = time.Since(r.began)
 	view := metric.NewView(r.Engine.Snapshot())
 	j := r.judge.Judge(view, r.res.Duration, true)
-	o := Outcome{Options: r.Options, Flags: r.Flags, View: view, Judgement: j, Duration: r.res.Duration, SetupData: r.setup, Metrics: r.judge.Metric}
+	o := Outcome{Options: r.Options, Flags: r.Flags, View: view, Judgement: j, Duration: r.res.Duration, SetupData: r.setup, Metrics: r.judge.Metric,
+		Notes: lateNotes("", r.Engine.Progress())}
 	if err := Summarize(r.res, o); err != nil {
 		r.warn(err.Error())
 	}

@@ -68,6 +68,9 @@ func (d *driver) summarize(ctx context.Context, res *Result) {
 	if d.judge != nil {
 		o.Metrics = d.judge.Metric
 	}
+	for _, n := range res.Nodes {
+		o.Notes = append(o.Notes, lateNotes(n.Name, n.Progress)...)
+	}
 	if err := Summarize(res, o); err != nil {
 		d.warn("%v", err)
 		return

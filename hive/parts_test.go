@@ -561,3 +561,18 @@ func TestLocal(t *testing.T) {
 		})
 	}
 }
+
+func TestLateIterationsAreNoted(t *testing.T) {
+	p := Progress{Scenarios: []ScenarioProgress{{Name: "steady", Late: 120 * time.Millisecond}, {Name: "other", Late: lateLimit}}}
+	notes := lateNotes("n1", p)
+	if len(notes) != 1 || !strings.Contains(notes[0], "steady") || !strings.Contains(notes[0], "n1") || !strings.Contains(notes[0], "120ms") {
+		t.Fatalf("got %q, want one note on steady, n1 and 120ms", notes)
+	}
+	res := &Result{}
+	if err := Summarize(res, Outcome{View: metric.NewView(&metric.Snapshot{}), Duration: time.Second, Notes: notes}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(res.Text, "! scenario steady") || !strings.Contains(res.ColorText, "! scenario steady") {
+		t.Errorf("the summary does not carry the note:\n%s", res.Text)
+	}
+}

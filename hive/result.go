@@ -58,6 +58,8 @@ type Outcome struct {
 	SetupData json.RawMessage
 	// Metrics finds the definition of a metric that has no samples.
 	Metrics func(name string) *metric.Metric
+	// Notes are what a reader has to know of the generators before trusting the figures.
+	Notes []string
 }
 
 // Summarize fills in a result's summary: the data for handleSummary, k6's text
@@ -94,6 +96,9 @@ func Summarize(res *Result, o Outcome) error {
 		var b strings.Builder
 		if err := summary.Text(&b, in, orDefault(o.Flags.SummaryMode, "compact"), color); err != nil {
 			return fmt.Errorf("summary: %w", err)
+		}
+		for _, note := range o.Notes {
+			fmt.Fprintf(&b, "    ! %s\n\n", note)
 		}
 		*text = b.String()
 	}

@@ -16,7 +16,7 @@ import (
 // conclude writes what a run left behind, and turns how it ended into the error that decides the exit code.
 func (a *app) conclude(c *cli.Context, r *hive.Result) error {
 	// A file that cannot be written is told of, but does not change how the test ended.
-	for _, err := range []error{a.writeSummary(r), writeExport(c.String("summary-export"), r)} {
+	for _, err := range []error{a.writeSummary(r, a.color(c, a.screen.out)), writeExport(c.String("summary-export"), r)} {
 		if err != nil {
 			a.logs.Error(err.Error())
 		}
@@ -28,9 +28,13 @@ func (a *app) conclude(c *cli.Context, r *hive.Result) error {
 }
 
 // writeSummary writes what handleSummary returned, or else the default text, which is empty when there is no summary.
-func (a *app) writeSummary(r *hive.Result) error {
+func (a *app) writeSummary(r *hive.Result, color bool) error {
 	if !r.Handled {
-		_, err := io.WriteString(a.screen.out, r.Text)
+		text := r.Text
+		if color {
+			text = r.ColorText
+		}
+		_, err := io.WriteString(a.screen.out, text)
 		return err
 	}
 	// Folders are not made. Each file is tried, whatever became of the others.
