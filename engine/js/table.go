@@ -71,13 +71,29 @@ type lazyObject[S any] struct {
 	table *Table[S]
 	rt    *goja.Runtime
 	state S
-	made  map[string]goja.Value // nil values are deleted properties
-	added []string              // names that are not in the table, in order
+	made  []made   // in the order in which they were touched: a script uses a handful
+	added []string // names that are not in the table, in order
+}
+
+// made is a property of a lazyObject that is no longer as the table has it.
+type made struct {
+	key   string
+	value goja.Value // nil when it is deleted
+}
+
+// find returns the property that was made, nil when there is none.
+func (o *lazyObject[S]) find(key string) *made {
+	for i := range o.made {
+		if o.made[i].key == key {
+			return &o.made[i]
+		}
+	}
+	return nil
 }
 
 func (o *lazyObject[S]) Get(key string) goja.Value {
-	if v, ok := o.made[key]; ok {
-		return v
+	if m := o.find(key); m != nil {
+		return m.value
 	}
 	e, ok := o.table.entries[key]
 	if !ok {
@@ -89,10 +105,11 @@ func (o *lazyObject[S]) Get(key string) goja.Value {
 }
 
 func (o *lazyObject[S]) put(key string, v goja.Value) {
-	if o.made == nil {
-		o.made = make(map[string]goja.Value)
+	if m := o.find(key); m != nil {
+		m.value = v
+		return
 	}
-	o.made[key] = v
+	o.made = append(o.made, made{key, v})
 }
 
 func (o *lazyObject[S]) Set(key string, v goja.Value) bool {
@@ -104,8 +121,8 @@ func (o *lazyObject[S]) Set(key string, v goja.Value) bool {
 }
 
 func (o *lazyObject[S]) Has(key string) bool {
-	if v, ok := o.made[key]; ok {
-		return v != nil
+	if m := o.find(key); m != nil {
+		return m.value != nil
 	}
 	_, ok := o.table.entries[key]
 	return ok

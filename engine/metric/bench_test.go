@@ -90,3 +90,47 @@ func BenchmarkSketchDecode(b *testing.B) {
 		}
 	}
 }
+
+// webSnapshot is that of a small test: some requests, each with its trends.
+func webSnapshot() *Snapshot {
+	r := NewRegistry()
+	m := r.Builtin()
+	store := NewStore(r, StoreOptions{Shards: 2})
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for i := range 10_000 {
+		v := distributions["web"](rnd)
+		ts := r.Root().WithAll([]Tag{{"method", "GET"}, {"status", "200"}, {"name", string(rune('a' + i%8))}})
+		store.Recorder(i).Record(ts, Extra{}, epoch, Value{m.HTTPReqs, 1}, Value{m.HTTPReqDuration, v}, Value{m.HTTPReqWaiting, v * 0.9},
+			Value{m.HTTPReqFailed, 0})
+	}
+	return store.Snapshot()
+}
+
+func BenchmarkSnapshotMerge(b *testing.B) {
+	one, other := webSnapshot(), webSnapshot()
+	b.ReportAllocs()
+	for b.Loop() {
+		Merge(one, other)
+	}
+}
+
+func BenchmarkSnapshotEncode(b *testing.B) {
+	s := webSnapshot()
+	b.ReportAllocs()
+	for b.Loop() {
+		data, err := s.MarshalBinary()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(int64(len(data)))
+	}
+}
+
+// BenchmarkTagSetStep goes to a set by several tags at once, as a request with tags of its own does.
+func BenchmarkTagSetStep(b *testing.B) {
+	base := NewRegistry().Root().With("scenario", "default")
+	b.ReportAllocs()
+	for b.Loop() {
+		base.WithAll([]Tag{{"method", "GET"}, {"status", "200"}, {"name", "http://a/"}})
+	}
+}

@@ -8,17 +8,26 @@ type sum struct{ hi, lo float64 }
 
 // add adds x, which must be finite. When the sum itself leaves the range it stays at the largest
 // float64.
-func (s *sum) add(x float64) { s.merge(sum{hi: x}) }
+func (s *sum) add(x float64) {
+	hi, err := twoSum(s.hi, x)
+	hi, err = quickTwoSum(hi, err+s.lo)
+	s.set(hi, err)
+}
 
 func (s *sum) merge(o sum) {
 	hi, err := twoSum(s.hi, o.hi)
 	lo, err2 := twoSum(s.lo, o.lo)
 	hi, err = quickTwoSum(hi, err+lo)
 	hi, err = quickTwoSum(hi, err+err2)
-	if math.IsInf(hi, 0) || math.IsNaN(hi) || math.IsNaN(err) {
-		hi, err = math.Copysign(math.MaxFloat64, s.hi), 0
+	s.set(hi, err)
+}
+
+// set replaces the sum unless it has left the range.
+func (s *sum) set(hi, lo float64) {
+	if hi-hi != 0 || lo != lo { // infinite or no number
+		hi, lo = math.Copysign(math.MaxFloat64, s.hi), 0
 	}
-	s.hi, s.lo = hi, err
+	s.hi, s.lo = hi, lo
 }
 
 func (s sum) float() float64 { return s.hi + s.lo }

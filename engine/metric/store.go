@@ -148,9 +148,12 @@ type series struct {
 // slot returns the slot of m and the place after it, where the next metric is most likely found:
 // callers record the same metrics in the same order.
 func (c *cell) slot(r *Registry, m *Metric, from int) (*slot, int) {
+	if from < len(c.slots) && c.slots[from].metric == m {
+		return &c.slots[from], from + 1
+	}
 	for i := range c.slots {
-		if at := (from + i) % len(c.slots); c.slots[at].metric == m {
-			return &c.slots[at], at + 1
+		if c.slots[i].metric == m {
+			return &c.slots[i], i + 1
 		}
 	}
 	always, maybe := r.matching(m, c.tags)

@@ -3,6 +3,7 @@ package metric
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -75,6 +76,18 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 	})
 	if got != 0 {
 		t.Errorf("a record allocates %v times, want 0", got)
+	}
+}
+
+func TestMergingAndEncodingDoNotAllocate(t *testing.T) {
+	s, into := webSketch(10_000), webSketch(10_000)
+	into.Merge(s) // makes room
+	if got := testing.AllocsPerRun(100, func() { into.Merge(s) }); got > 0 {
+		t.Errorf("merging a sketch into one that has its buckets allocates %v times, want 0", got)
+	}
+	buf := encoded(t, s)
+	if got := testing.AllocsPerRun(100, func() { buf, _ = s.AppendBinary(buf[:0]) }); got > 0 {
+		t.Errorf("encoding a sketch into a buffer allocates %v times, want 0", got)
 	}
 }
 
@@ -194,5 +207,22 @@ func TestSplit(t *testing.T) {
 	}
 	if !slices.Equal(order, []string{"b", "a", ""}) || got["b"] != 2 || got["a"] != 1 || got[""] != 5 {
 		t.Errorf("parts %v are %v", order, got)
+	}
+}
+
+// Adding a value and merging a sum of that value alone are the same, to the last bit.
+func TestSumAddIsMerge(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	values := []float64{0, 1e300, -1e300, math.MaxFloat64, math.MaxFloat64, -math.MaxFloat64, 1e-300, 5e-324}
+	for range 10_000 {
+		values = append(values, (rnd.Float64()-0.5)*math.Pow(10, float64(rnd.IntN(40)-20)))
+	}
+	var added, merged sum
+	for i, v := range values {
+		added.add(v)
+		merged.merge(sum{hi: v})
+		if added != merged {
+			t.Fatalf("after value %d, %g: %v, want %v", i, v, added, merged)
+		}
 	}
 }

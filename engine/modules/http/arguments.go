@@ -34,6 +34,9 @@ func (s *State) newCall(method string, url, body, options goja.Value) (*call, er
 		}
 	}
 	c.encoded = c.body
+	if s.fields > 0 {
+		c.resp.Header = make([]httpclient.Field, 0, s.fields)
+	}
 	if obj, ok := options.(*goja.Object); ok || contentType != "" {
 		if err := s.readParams(c, obj, contentType); err != nil {
 			return nil, err
@@ -47,7 +50,7 @@ func (s *State) newCall(method string, url, body, options goja.Value) (*call, er
 
 // readParams reads the params of a request, nil for none, and adds what follows from them to its header.
 func (s *State) readParams(c *call, obj *goja.Object, contentType string) error {
-	p := paramReader{State: s, call: c}
+	p := paramReader{s, c}
 	if obj != nil {
 		if err := p.read(obj); err != nil {
 			return err
@@ -56,10 +59,8 @@ func (s *State) readParams(c *call, obj *goja.Object, contentType string) error 
 	if contentType != "" {
 		p.addHeader("Content-Type", contentType)
 	}
-	if len(p.compression) > 0 && c.body != nil {
-		if err := p.compress(); err != nil {
-			return err
-		}
+	if len(c.compression) > 0 && c.body != nil {
+		return p.compress()
 	}
 	return nil
 }
@@ -88,31 +89,29 @@ func (s *State) urlArgument(v goja.Value) (to *target, name string, err error) {
 // paramReader reads the params of a request into a call.
 type paramReader struct {
 	*State
-	call        *call
-	copied      bool // call.header is the call's own
-	compression []string
+	call *call
 }
 
 // params are what is read of a request's params, in this order; others are ignored. They are looked up one by one,
 // which costs less than listing what a params object has.
 var params = []struct {
 	name string
-	read func(*paramReader, goja.Value) error
+	read func(paramReader, goja.Value) error
 }{
-	{"headers", (*paramReader).headers},
-	{"cookies", (*paramReader).cookies},
-	{"jar", (*paramReader).jarParam},
-	{"tags", (*paramReader).tags},
-	{"timeout", (*paramReader).timeout},
-	{"redirects", (*paramReader).redirects},
-	{"auth", (*paramReader).auth},
-	{"responseType", (*paramReader).responseType},
-	{"responseCallback", (*paramReader).responseCallback},
-	{"compression", (*paramReader).compressionParam},
-	{"throw", (*paramReader).throwParam},
+	{"headers", paramReader.headers},
+	{"cookies", paramReader.cookies},
+	{"jar", paramReader.jarParam},
+	{"tags", paramReader.tags},
+	{"timeout", paramReader.timeout},
+	{"redirects", paramReader.redirects},
+	{"auth", paramReader.auth},
+	{"responseType", paramReader.responseType},
+	{"responseCallback", paramReader.responseCallback},
+	{"compression", paramReader.compressionParam},
+	{"throw", paramReader.throwParam},
 }
 
-func (p *paramReader) read(obj *goja.Object) error {
+func (p paramReader) read(obj *goja.Object) error {
 	for i := range params {
 		if v := obj.Get(params[i].name); v != nil {
 			if err := params[i].read(p, v); err != nil {
@@ -137,7 +136,7 @@ func (s *State) each(v goja.Value, f func(key string, v goja.Value) error) error
 	return nil
 }
 
-func (p *paramReader) headers(v goja.Value) error {
+func (p paramReader) headers(v goja.Value) error {
 	return p.each(v, func(key string, v goja.Value) error {
 		p.setHeader(textproto.CanonicalMIMEHeaderKey(key), v.String())
 		return nil
@@ -145,7 +144,7 @@ func (p *paramReader) headers(v goja.Value) error {
 }
 
 // setHeader takes a header field of the script. Some of them are not sent as they are.
-func (p *paramReader) setHeader(name, value string) {
+func (p paramReader) setHeader(name, value string) {
 	switch name {
 	case "Host":
 		p.call.host = value
@@ -166,7 +165,7 @@ func (p *paramReader) setHeader(name, value string) {
 }
 
 // addHeader adds a field unless the script has set it.
-func (p *paramReader) addHeader(name, value string) {
+func (p paramReader) addHeader(name, value string) {
 	for i := range p.call.header {
 		if p.call.header[i].Name == name {
 			return
@@ -177,14 +176,14 @@ func (p *paramReader) addHeader(name, value string) {
 }
 
 // own makes the header the call's own before it is changed; until then it is the run's.
-func (p *paramReader) own() {
-	if !p.copied {
-		p.call.header = append(make([]httpclient.Field, 0, len(p.call.header)+4), p.call.header...)
-		p.copied = true
+func (p paramReader) own() {
+	if !p.call.own {
+		p.call.header = append(make([]httpclient.Field, 0, len(p.call.header)+2), p.call.header...)
+		p.call.own = true
 	}
 }
 
-func (p *paramReader) ignoreLength(value string) {
+func (p paramReader) ignoreLength(value string) {
 	length := int64(0)
 	if p.call.body != nil {
 		length = p.call.body.Len()
@@ -195,7 +194,7 @@ func (p *paramReader) ignoreLength(value string) {
 	}
 }
 
-func (p *paramReader) cookies(v goja.Value) error {
+func (p paramReader) cookies(v goja.Value) error {
 	return p.each(v, func(name string, v goja.Value) error {
 		if c, ok := cookieArgument(name, v); ok {
 			p.call.cookies = append(p.call.cookies, c)
@@ -204,7 +203,7 @@ func (p *paramReader) cookies(v goja.Value) error {
 	})
 }
 
-func (p *paramReader) jarParam(v goja.Value) error {
+func (p paramReader) jarParam(v goja.Value) error {
 	if obj, ok := v.(*goja.Object); ok {
 		if j, ok := obj.Export().(*jarObject); ok {
 			p.call.jar = j.jar
@@ -213,22 +212,20 @@ func (p *paramReader) jarParam(v goja.Value) error {
 	return nil
 }
 
-func (p *paramReader) tags(v goja.Value) error {
-	if _, ok := v.(*goja.Object); !ok {
+func (p paramReader) tags(v goja.Value) error {
+	obj, ok := v.(*goja.Object)
+	if !ok {
 		return nil
 	}
 	var room [8]metric.Tag
 	list := room[:0]
-	err := p.each(v, func(key string, v goja.Value) error {
+	for _, key := range obj.Keys() {
+		v := obj.Get(key)
 		value, ok := tagValue(v)
 		if !ok {
 			return fmt.Errorf("invalid request tags: the value of %q is %s; it must be a string, a boolean or a number", key, v)
 		}
 		list = append(list, metric.Tag{Key: key, Value: value})
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	p.call.tags = p.call.tags.WithAll(list)
 	return nil
@@ -246,7 +243,7 @@ func tagValue(v goja.Value) (string, bool) {
 	return "", false
 }
 
-func (p *paramReader) timeout(v goja.Value) error {
+func (p paramReader) timeout(v goja.Value) error {
 	d, err := duration(v)
 	if err != nil {
 		return fmt.Errorf("invalid timeout: %w", err)
@@ -271,12 +268,12 @@ func duration(v goja.Value) (time.Duration, error) {
 	return 0, fmt.Errorf("%s is neither a number of milliseconds nor a string like \"30s\"", v)
 }
 
-func (p *paramReader) redirects(v goja.Value) error {
+func (p paramReader) redirects(v goja.Value) error {
 	p.call.hops, p.call.hopsSet = int(v.ToInteger()), true
 	return nil
 }
 
-func (p *paramReader) auth(v goja.Value) error {
+func (p paramReader) auth(v goja.Value) error {
 	switch v.String() {
 	case "digest":
 		p.call.auth = authDigest
@@ -286,7 +283,7 @@ func (p *paramReader) auth(v goja.Value) error {
 	return nil
 }
 
-func (p *paramReader) responseType(v goja.Value) error {
+func (p paramReader) responseType(v goja.Value) error {
 	switch name := v.String(); name {
 	case "text":
 		p.call.response = responseText
@@ -300,7 +297,7 @@ func (p *paramReader) responseType(v goja.Value) error {
 	return nil
 }
 
-func (p *paramReader) responseCallback(v goja.Value) error {
+func (p paramReader) responseCallback(v goja.Value) error {
 	if goja.IsUndefined(v) {
 		return nil
 	}
@@ -312,7 +309,7 @@ func (p *paramReader) responseCallback(v goja.Value) error {
 	return nil
 }
 
-func (p *paramReader) throwParam(v goja.Value) error {
+func (p paramReader) throwParam(v goja.Value) error {
 	p.call.throw = v.ToBoolean()
 	return nil
 }

@@ -30,8 +30,7 @@ func (s *State) jsBatch(args goja.FunctionCall) goja.Value {
 		}
 		calls = append(calls, c)
 	}
-	q := newQueue(calls, s.run.cfg.Batch, s.run.cfg.BatchPerHost)
-	q.run(s.vu.Context(), s.transport())
+	s.together(calls)
 	return s.batchResult(keys, calls, isArray)
 }
 
@@ -100,17 +99,17 @@ func (s *State) batchRefused(keys []string, bad int, isArray bool, err error) go
 		s.throw(err)
 	}
 	s.vu.Log().Warn("A batch request failed", "error", err)
-	responses := make([]goja.Value, bad+1)
+	responses := make([]any, len(keys)) // an array's missing ones are null
 	for i := range bad {
 		responses[i] = s.unsent(nil)
 	}
 	responses[bad] = s.unsent(err)
-	return s.keyed(keys, responses, isArray)
+	return s.keyed(keys[:bad+1], responses, isArray)
 }
 
 // batchResult records all that was measured before it throws, if anything is to be thrown.
 func (s *State) batchResult(keys []string, calls []*call, isArray bool) goja.Value {
-	responses := make([]goja.Value, len(calls))
+	responses := make([]any, len(calls))
 	var first error
 	for i, c := range calls {
 		if c.cut {
@@ -128,20 +127,34 @@ func (s *State) batchResult(keys []string, calls []*call, isArray bool) goja.Val
 	return s.keyed(keys, responses, isArray)
 }
 
-// keyed gives responses the shape of the requests; an array's missing ones are null.
-func (s *State) keyed(keys []string, responses []goja.Value, isArray bool) goja.Value {
+// keyed gives responses the shape of the requests, of which an object has those with keys.
+func (s *State) keyed(keys []string, responses []any, isArray bool) goja.Value {
 	if isArray {
-		items := make([]any, len(keys))
-		for i, v := range responses {
-			items[i] = v
-		}
-		return s.rt.NewArray(items...)
+		return s.rt.NewArray(responses...)
 	}
 	obj := s.rt.NewObject()
-	for i, v := range responses {
-		s.put(obj, keys[i], v)
+	for i, key := range keys {
+		s.put(obj, key, responses[i])
 	}
 	return obj
+}
+
+// together performs calls at the same time, as far as the limits of a batch allow, and returns when the last has ended.
+func (s *State) together(calls []*call) {
+	ctx, t := s.vu.Context(), s.transport()
+	all, perHost := s.run.cfg.Batch, s.run.cfg.BatchPerHost
+	if all > 0 && all < len(calls) || perHost > 0 && perHost < len(calls) {
+		newQueue(calls, all, perHost).run(ctx, t)
+		return
+	}
+	var others sync.WaitGroup
+	for i := 1; i < len(calls); i++ {
+		others.Go(func() { calls[i].perform(ctx, t) })
+	}
+	if len(calls) > 0 {
+		calls[0].perform(ctx, t)
+	}
+	others.Wait()
 }
 
 // queue hands out the calls of a batch in their order, as limits allow.
@@ -188,7 +201,7 @@ func (q *queue) take() *call {
 	defer q.mu.Unlock()
 	for len(q.waiting) > 0 {
 		for i, c := range q.waiting {
-			host := c.to.host
+			host := c.to.host()
 			if q.perHost > 0 && q.busy[host] >= q.perHost {
 				continue
 			}
@@ -203,7 +216,7 @@ func (q *queue) take() *call {
 
 func (q *queue) release(c *call) {
 	q.mu.Lock()
-	q.busy[c.to.host]--
+	q.busy[c.to.host()]--
 	q.mu.Unlock()
 	q.ended.Broadcast()
 }

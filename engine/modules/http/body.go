@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/dop251/goja"
 
@@ -15,7 +16,7 @@ import (
 // bodyArgument reads a request's body and says what content type it has by itself, "" for none.
 func (s *State) bodyArgument(v goja.Value) (body httpclient.Body, contentType string, err error) {
 	if text, ok := v.(goja.String); ok {
-		return httpclient.Text(text.String()), "", nil
+		return bytesOf(text.String()), "", nil
 	}
 	obj, ok := v.(*goja.Object)
 	if !ok {
@@ -45,53 +46,58 @@ func unknownBody(v goja.Value) error {
 	return fmt.Errorf("unknown type of request body: %s (%s); it must be a string, a plain object, an ArrayBuffer or a Uint8Array", v, kind)
 }
 
+// bytesOf is a text as a body that shares its memory, which nobody writes to: bodies are only read.
+func bytesOf(text string) httpclient.Bytes {
+	return unsafe.Slice(unsafe.StringData(text), len(text))
+}
+
+// formField is a field of a form, of which an array gives several.
+type formField struct {
+	name  string
+	value goja.Value
+}
+
 // formArgument makes a body of the properties of an object: form data in parts when a file is among them.
 func (s *State) formArgument(obj *goja.Object) (httpclient.Body, string, error) {
 	keys := obj.Keys()
-	values := make([]goja.Value, len(keys))
+	fields := make([]formField, len(keys))
 	hasFile := false
 	for i, key := range keys {
-		values[i] = obj.Get(key)
-		hasFile = hasFile || fileOf(values[i]) != nil
+		fields[i] = formField{key, obj.Get(key)}
+		hasFile = hasFile || fileOf(fields[i].value) != nil
 	}
 	if hasFile {
-		return newMultipart(keys, values)
+		return newMultipart(fields)
 	}
-	return httpclient.Text(formEncode(keys, values)), "application/x-www-form-urlencoded", nil
+	return httpclient.Bytes(appendForm(make([]byte, 0, 32*len(fields)), fields)), "application/x-www-form-urlencoded", nil
 }
 
-// formEncode encodes properties in the order of their names.
-func formEncode(keys []string, values []goja.Value) string {
-	order := make([]int, len(keys))
-	for i := range order {
-		order[i] = i
+// appendForm encodes fields, which it puts in the order of their names.
+func appendForm(b []byte, fields []formField) []byte {
+	slices.SortFunc(fields, func(a, b formField) int { return strings.Compare(a.name, b.name) })
+	for _, f := range fields {
+		b = appendField(b, url.QueryEscape(f.name), f.value)
 	}
-	slices.SortFunc(order, func(a, b int) int { return strings.Compare(keys[a], keys[b]) })
-	var b strings.Builder
-	for _, i := range order {
-		encodeField(&b, url.QueryEscape(keys[i]), values[i])
-	}
-	return b.String()
+	return b
 }
 
-// encodeField writes a field, and one for each element of an array.
-func encodeField(b *strings.Builder, key string, v goja.Value) {
+// appendField writes a field, and one for each element of an array.
+func appendField(b []byte, name string, v goja.Value) []byte {
 	if obj, ok := v.(*goja.Object); ok && obj.ClassName() == "Array" {
 		for i := range int(obj.Get("length").ToInteger()) {
-			encodePair(b, key, obj.Get(strconv.Itoa(i)))
+			b = appendPair(b, name, obj.Get(strconv.Itoa(i)))
 		}
-		return
+		return b
 	}
-	encodePair(b, key, v)
+	return appendPair(b, name, v)
 }
 
-func encodePair(b *strings.Builder, key string, v goja.Value) {
-	if b.Len() > 0 {
-		b.WriteByte('&')
+func appendPair(b []byte, name string, v goja.Value) []byte {
+	if len(b) > 0 {
+		b = append(b, '&')
 	}
-	b.WriteString(key)
-	b.WriteByte('=')
-	b.WriteString(url.QueryEscape(formText(v)))
+	b = append(append(b, name...), '=')
+	return append(b, url.QueryEscape(formText(v))...)
 }
 
 // formText is the text of a value in a form. What is no string, number or boolean looks as it does in k6, which prints

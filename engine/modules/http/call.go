@@ -21,6 +21,8 @@ type call struct {
 	body    httpclient.Body    // as the script gave it; nil for none
 	encoded httpclient.Body    // what is sent: body, compressed if so wished
 
+	compression []string // of encoded, in the order in which they are applied
+
 	cookies  []cookie
 	jar      *jar
 	tags     *metric.TagSet
@@ -31,8 +33,10 @@ type call struct {
 	response responseType
 	expect   *expectation // nil: not tracked
 	throw    bool
+	own      bool // header is the call's own, not the run's
 
 	outcome
+	shown response // the call as the script sees it
 }
 
 // outcome is what performing a call gave.
@@ -43,8 +47,8 @@ type outcome struct {
 	cut       bool                // the VU was interrupted: nothing was measured
 	overrun   bool                // there were more redirects than were followed
 	sent      []httpclient.Field  // the header of the first exchange
-	exchanges []exchange
-	first     [1]exchange // storage of exchanges for the usual case
+	exchanges []exchange          // until they are recorded
+	way       *hop                // likewise; it stores the first exchange
 }
 
 // exchange is one request and its response, or failure, as metrics see it.

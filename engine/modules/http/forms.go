@@ -100,12 +100,11 @@ func withQuery(action string, fields formValues) string {
 	}
 	action, _, _ = strings.Cut(action, "#")
 	action, _, _ = strings.Cut(action, "?")
-	keys := slices.Sorted(maps.Keys(fields))
-	values := make([]goja.Value, len(keys))
-	for i, key := range keys {
-		values[i] = fields[key]
+	list := make([]formField, 0, len(fields))
+	for name, v := range fields {
+		list = append(list, formField{name, v})
 	}
-	return action + "?" + formEncode(keys, values)
+	return action + "?" + string(appendForm(nil, list))
 }
 
 // formValues are the fields of a form by their names.

@@ -6,8 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/dop251/goja"
-
 	"hive/engine/httpclient"
 )
 
@@ -18,18 +16,18 @@ type multipart struct {
 }
 
 // newMultipart makes a part of each property, in their order, and gives the content type with its boundary.
-func newMultipart(keys []string, values []goja.Value) (httpclient.Body, string, error) {
+func newMultipart(fields []formField) (httpclient.Body, string, error) {
 	boundary := newBoundary()
 	m := new(multipart)
-	for i, key := range keys {
-		f := fileOf(values[i])
+	for _, field := range fields {
+		f := fileOf(field.value)
 		content := httpclient.Body(nil)
-		head := "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + quote(key) + "\""
+		head := "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + quote(field.name) + "\""
 		if f != nil {
 			head += "; filename=\"" + quote(f.name) + "\"\r\nContent-Type: " + plainLine(f.contentType)
 			content = f.content()
 		} else {
-			content = httpclient.Text(formText(values[i]))
+			content = httpclient.Text(formText(field.value))
 		}
 		m.add(httpclient.Text(head + "\r\n\r\n"))
 		m.add(content)

@@ -7,6 +7,7 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"hive/engine/httpclient"
@@ -21,14 +22,13 @@ type transport struct {
 
 // perform sends the call's request and follows redirects. It touches no JS. The outcome is in c.
 func (c *call) perform(ctx context.Context, t transport) {
-	c.exchanges = c.first[:0]
 	if t.pace != nil && t.pace.wait(ctx) != nil {
 		c.cut = true
 		return
 	}
-	hop := hop{call: c, transport: t, ctx: ctx, deadline: time.Now().Add(c.timeout), to: c.to}
-	hop.req = httpclient.Request{Method: c.method, Host: c.host, Body: c.encoded, Close: c.hangUp, Deadline: hop.deadline}
-	hop.header = c.header
+	hop := hops.Get().(*hop)
+	hop.begin(c, t, ctx)
+	c.way, c.exchanges = hop, hop.first[:0]
 	for followed := 0; ; followed++ {
 		if !hop.run() {
 			return
@@ -59,6 +59,29 @@ type hop struct {
 	req      httpclient.Request
 	header   []httpclient.Field // of the script, as far as it goes with this hop; without cookies of the jar
 	foreign  bool               // credentials of the script are not for this host
+
+	first [1]exchange // storage of call.exchanges for the usual case
+}
+
+// hops are for the next calls: one is in use from the start of a call until its exchanges are recorded.
+var hops = sync.Pool{New: func() any { return new(hop) }}
+
+// begin makes h, which is empty, the first hop of a call. It fills h in place: as a value on the stack it would be held
+// for as long as the exchanges take.
+func (h *hop) begin(c *call, t transport, ctx context.Context) {
+	deadline := time.Now().Add(c.timeout)
+	h.call, h.transport, h.ctx, h.deadline, h.to, h.header = c, t, ctx, deadline, c.to, c.header
+	h.req.Method, h.req.Host, h.req.Body, h.req.Close, h.req.Deadline = c.method, c.host, c.encoded, c.hangUp, deadline
+}
+
+// forget gives back what only the exchanges needed, which are lost.
+func (c *call) forget() {
+	if c.way == nil {
+		return
+	}
+	*c.way = hop{}
+	hops.Put(c.way)
+	c.way, c.exchanges = nil, nil
 }
 
 // run performs the hop with its authentication; ok is false when the call has ended without a response.

@@ -15,8 +15,9 @@ import (
 // bodiless is http.get and http.head: (url, params?).
 func bodiless(method string) func(*State, goja.FunctionCall) goja.Value {
 	name := "http." + strings.ToLower(method)
+	shown := name + "()"
 	return func(s *State, call goja.FunctionCall) goja.Value {
-		s.vu.NotIn(name+"()", js.StageInit)
+		s.vu.NotIn(shown, js.StageInit)
 		if n := len(call.Arguments); n > 2 {
 			s.vu.Log().Warn(fmt.Sprintf("%s takes a URL and params (2 arguments), but got %d", name, n))
 		}
@@ -84,6 +85,8 @@ func (s *State) finish(c *call) (goja.Value, error) {
 		return s.newResponse(c), nil
 	}
 	s.samples.record(c)
+	c.forget()
+	s.fields = len(c.resp.Header)
 	if c.overrun && !c.hopsSet && c.hops == DefaultMaxRedirects {
 		s.vu.Log().Warn(fmt.Sprintf("stopped after %d redirects and returned the last of them; the option maxRedirects, or redirects in the params, says how many are right", c.hops),
 			"url", c.final.name)

@@ -20,9 +20,9 @@ type response struct {
 	call  *call // nil when no request was made
 	err   error // why not
 
-	assigned map[string]goja.Value // by the script, or made and kept for what it may change
-	body     goja.Value            // nil until it is read or assigned
-	text     string                // of the body, once hasText
+	assigned properties // by the script, or made and kept for what it may change
+	body     goja.Value // nil until it is read or assigned
+	text     string     // of the body, once hasText
 	hasText  bool
 	valid    trilean    // whether text is JSON
 	parsed   goja.Value // what json() gave
@@ -35,7 +35,8 @@ var responseFields = []string{
 }
 
 func (s *State) newResponse(c *call) *goja.Object {
-	return s.rt.NewDynamicObject(&response{state: s, call: c})
+	c.shown = response{state: s, call: c}
+	return s.rt.NewDynamicObject(&c.shown)
 }
 
 // noCall stands in for the call of a response to a request that was not made.
@@ -48,10 +49,8 @@ func (s *State) unsent(err error) *goja.Object {
 
 // Get and the methods below make a response an object of JS.
 func (r *response) Get(name string) goja.Value {
-	if r.assigned != nil {
-		if v, ok := r.assigned[name]; ok {
-			return v
-		}
+	if v := r.assigned.get(name); v != nil {
+		return v
 	}
 	rt, c := r.state.rt, r.call
 	switch name {
@@ -93,10 +92,7 @@ func (r *response) Get(name string) goja.Value {
 
 // keep makes a property that is an object the same one each time it is read.
 func (r *response) keep(name string, v goja.Value) goja.Value {
-	if r.assigned == nil {
-		r.assigned = make(map[string]goja.Value, 1)
-	}
-	r.assigned[name] = v
+	r.assigned.set(name, v)
 	return v
 }
 

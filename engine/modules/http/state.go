@@ -21,6 +21,7 @@ type State struct {
 	expect  *expectation // nil: failures are not tracked
 	targets targets
 	samples sampler
+	fields  int     // of the last response's header: about as many as the next one has
 	debug   *dumper // nil unless asked for
 
 	asking sync.WaitGroup // asynchronous requests in flight

@@ -14,8 +14,10 @@ type target struct {
 	url  *httpclient.URL
 	text string // normal form, credentials included
 	name string // the same with credentials masked: what tags show
-	host string // host:port
 }
+
+// host is the place as host:port.
+func (t *target) host() string { return net.JoinHostPort(t.url.Hostname(), t.url.Port()) }
 
 // parseTarget parses a URL as a script wrote it. Characters that may not stand in a path or fragment are escaped.
 func parseTarget(source string) (*target, error) {
@@ -23,13 +25,13 @@ func parseTarget(source string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := u.Parsed().String()
+	text := u.String()
 	if text != source {
 		if u, err = httpclient.ParseURL(text); err != nil {
 			return nil, err
 		}
 	}
-	return &target{url: u, text: text, name: u.Clean(), host: net.JoinHostPort(u.Hostname(), u.Port())}, nil
+	return &target{url: u, text: text, name: u.Clean()}, nil
 }
 
 // resolve parses a reference to another place as seen from here.

@@ -3,7 +3,6 @@ package http
 import (
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/dop251/goja"
 )
@@ -21,20 +20,21 @@ func (s *State) jsURL(call goja.FunctionCall) goja.Value {
 		s.throw(errors.New("http.url is for template literals: http.url`https://example.com/${id}`"))
 	}
 	n := int(parts.Get("length").ToInteger())
-	var url, name strings.Builder
+	var rooms [2][128]byte // for the usual lengths
+	url, name := rooms[0][:0], rooms[1][:0]
 	for i := range n {
 		part := parts.Get(strconv.Itoa(i)).String()
-		url.WriteString(part)
-		name.WriteString(part)
+		url = append(url, part...)
+		name = append(name, part...)
 		if i == n-1 {
 			break
 		}
-		name.WriteString("${}")
+		name = append(name, "${}"...)
 		if v := call.Argument(i + 1); !goja.IsUndefined(v) && !goja.IsNull(v) {
-			url.WriteString(v.String())
+			url = append(url, v.String()...)
 		}
 	}
-	return s.rt.NewDynamicObject(&template{url: url.String(), name: name.String(), state: s})
+	return s.rt.NewDynamicObject(&template{url: string(url), name: string(name), state: s})
 }
 
 // Get and the methods below make a template an object of JS.

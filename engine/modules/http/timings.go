@@ -13,7 +13,7 @@ import (
 type timings struct {
 	rt       *goja.Runtime
 	of       httpclient.Timings
-	assigned map[string]goja.Value
+	assigned properties
 }
 
 var timingFields = []string{
@@ -24,7 +24,7 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 // Get and the methods below make timings an object of JS.
 func (t *timings) Get(name string) goja.Value {
-	if v, ok := t.assigned[name]; ok {
+	if v := t.assigned.get(name); v != nil {
 		return v
 	}
 	var d time.Duration
@@ -55,10 +55,7 @@ func (t *timings) Set(name string, v goja.Value) bool {
 	if !t.Has(name) {
 		return false
 	}
-	if t.assigned == nil {
-		t.assigned = make(map[string]goja.Value, 1)
-	}
-	t.assigned[name] = t.rt.ToValue(v.ToFloat())
+	t.assigned.set(name, t.rt.ToValue(v.ToFloat()))
 	return true
 }
 

@@ -31,36 +31,43 @@ func check(vu *js.VU, call goja.FunctionCall) goja.Value {
 		js.Throw(rt, err)
 	}
 	sets := call.Argument(1).ToObject(rt)
-	all, now := true, time.Now()
+	c := checking{vu: vu, tags: ts, at: time.Now(), args: call.Arguments[:1]}
+	all := true
 	for _, name := range sets.Keys() {
 		checkName(vu, name)
-		ok, err := holds(sets.Get(name), call.Argument(0))
-		if errors.Is(err, errAsyncCheck) {
-			js.Throw(rt, err)
-		}
-		record(vu, ts, name, ok, now)
-		if err != nil {
-			js.Throw(rt, err)
-		}
+		ok := c.holds(name, sets.Get(name))
+		record(vu, ts, name, ok, c.at)
 		all = all && ok
 	}
 	return rt.ToValue(all)
 }
 
-// holds is the outcome of one check.
-func holds(check, value goja.Value) (bool, error) {
-	predicate, ok := goja.AssertFunction(check)
+// checking is one call of check.
+type checking struct {
+	vu   *js.VU
+	tags *metric.TagSet
+	at   time.Time
+	args []goja.Value // of the predicates
+}
+
+// holds is the outcome of one check. One that throws has failed.
+func (c *checking) holds(name string, check goja.Value) bool {
+	predicate, ok := js.Function(c.vu.Runtime(), check)
 	if !ok {
-		return check != nil && check.ToBoolean(), nil
+		return check != nil && check.ToBoolean()
 	}
 	if js.IsAsync(check) {
-		return false, errAsyncCheck
+		js.Throw(c.vu.Runtime(), errAsyncCheck)
 	}
-	v, err := predicate(goja.Undefined(), value)
-	if err != nil {
-		return false, err
-	}
-	return v.ToBoolean(), nil
+	returned := false
+	defer func() {
+		if !returned {
+			record(c.vu, c.tags, name, false, c.at)
+		}
+	}()
+	v := predicate(goja.FunctionCall{This: goja.Undefined(), Arguments: c.args})
+	returned = true
+	return v.ToBoolean()
 }
 
 func record(vu *js.VU, ts *metric.TagSet, name string, ok bool, at time.Time) {

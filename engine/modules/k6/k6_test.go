@@ -169,7 +169,45 @@ func TestCheckAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if got > 28 {
+	if got > 26 {
 		t.Errorf("%v allocations in an iteration with two checks", got)
+	}
+}
+
+func BenchmarkGroup(b *testing.B) {
+	r := newRun(b, "const f = () => {}; exports.default = () => { group('g', f) }", false)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.vu.Iterate(b.Context(), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestGroupAllocations(t *testing.T) {
+	r := newRun(t, "const f = () => {}; exports.default = () => { group('g', f) }", false)
+	got := testing.AllocsPerRun(100, func() {
+		if err := r.vu.Iterate(context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 6 {
+		t.Errorf("%v allocations in an iteration with a group", got)
+	}
+}
+
+// What a check throws is the script's own, and the check has failed.
+func TestThrowingCheck(t *testing.T) {
+	for _, predicate := range []string{"() => { throw new Error('boom') }", "class {}", "new Proxy(() => { throw new Error('boom') }, {})"} {
+		r := newRun(t, "exports.default = () => { try { check(1, { a: true, b: "+predicate+", c: true }) } catch (e) { exports.caught = () => e instanceof Error } }", true)
+		if err := r.vu.Iterate(context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := r.vu.Call(context.Background(), js.StageVU, "caught"); err != nil || !v.ToBoolean() {
+			t.Errorf("%s: the script caught no Error: %v, %v", predicate, v, err)
+		}
+		if got, want := r.recorded(), "checks{a||}=1 checks{b||}=0"; got != want {
+			t.Errorf("%s: got %s, want %s", predicate, got, want)
+		}
 	}
 }

@@ -95,3 +95,46 @@ func TestBadMetrics(t *testing.T) {
 		}
 	}
 }
+
+// adding is a VU whose iterations add a value with a tag.
+func adding(t testing.TB) *js.VU {
+	t.Helper()
+	prg, err := js.Compile("file:///s.js", []byte("const { Trend } = require('k6/metrics'); const m = new Trend('mm'), tags = { page: 'a' };\n"+
+		"exports.default = () => { m.add(1.5, tags) }"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := metric.NewRegistry()
+	cfg := &js.Config{Program: prg, Modules: []js.Module{New()}, Registry: reg}
+	vu, err := js.NewVU(context.Background(), cfg, js.VUID{InTest: 1, InInstance: 1}, metric.NewStore(reg, metric.StoreOptions{}).Recorder(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(vu.Close)
+	if err := vu.Activate(js.Activation{}); err != nil {
+		t.Fatal(err)
+	}
+	return vu
+}
+
+func BenchmarkAdd(b *testing.B) {
+	vu := adding(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := vu.Iterate(b.Context(), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestAddAllocations(t *testing.T) {
+	vu := adding(t)
+	got := testing.AllocsPerRun(100, func() {
+		if err := vu.Iterate(context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 11 { // most of them list the properties of the tags
+		t.Errorf("%v allocations in an iteration that adds a value", got)
+	}
+}
