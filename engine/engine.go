@@ -189,17 +189,18 @@ func (e *Engine) Init(ctx context.Context) error {
 	ctx, done := e.cancellable(ctx)
 	defer done()
 	e.pulse = e.startPulse()
-	if err := e.pool.init(ctx, e.planned()); err != nil {
+	if err := e.pool.init(ctx, e.slots(executor.Scenario.Planned)); err != nil {
 		return e.outcome(err)
 	}
+	e.warnOfLimits()
 	return nil
 }
 
-// planned lists the slots whose VUs are initialised before the start, ascending.
-func (e *Engine) planned() []int {
+// slots lists the slots of this share among the first so many of each scenario, ascending.
+func (e *Engine) slots(count func(executor.Scenario) int) []int {
 	var slots []int
 	for i, s := range e.opts.Scenarios {
-		base, most := e.share.Base(i), s.Planned()
+		base, most := e.share.Base(i), count(s)
 		for _, slot := range e.share.Slots(i) {
 			if slot < most {
 				slots = append(slots, base+slot)

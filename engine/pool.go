@@ -43,28 +43,34 @@ func (p *pool) seat(slot int) *seat {
 
 // init makes the VUs of slots, as many at once as there are processors. Ids in the instance follow the order of slots.
 func (p *pool) init(ctx context.Context, slots []int) error {
+	p.number = int64(len(slots))
+	var next atomic.Int64
 	g, each := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, slot := range slots {
-		if each.Err() != nil {
-			break
-		}
-		seat, number := p.seat(slot), int64(i+1)
+	for range min(runtime.GOMAXPROCS(0), len(slots)) {
 		g.Go(func() error {
-			v, err := p.eng.newVU(each, slot, number)
-			if err != nil {
-				return err
+			for i := next.Add(1); i <= p.number && each.Err() == nil; i = next.Add(1) {
+				if err := p.make(each, slots[i-1], i); err != nil {
+					return err
+				}
 			}
-			seat.vu = v
-			p.ready.Add(1)
 			return nil
 		})
 	}
-	p.number = int64(len(slots))
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	return ctx.Err()
+}
+
+// make makes the VU of a slot before anybody asks for it.
+func (p *pool) make(ctx context.Context, slot int, number int64) error {
+	v, err := p.eng.newVU(ctx, slot, number)
+	if err != nil {
+		return err
+	}
+	p.seat(slot).vu = v
+	p.ready.Add(1)
+	return nil
 }
 
 // Get implements executor.Pool.
@@ -97,6 +103,18 @@ func (p *pool) Get(ctx context.Context, scenario, slot int) (executor.VU, error)
 
 // Put implements executor.Pool.
 func (p *pool) Put(_, slot int) { <-p.seat(slot).turn }
+
+// speaksHTTP says that the init code of the VUs imports HTTP.
+func (p *pool) speaksHTTP() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.seats {
+		if s.vu != nil {
+			return s.vu.http != nil // all run the same code
+		}
+	}
+	return false
+}
 
 // close ends all VUs. Nothing may use them any more.
 func (p *pool) close() {

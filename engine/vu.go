@@ -72,12 +72,9 @@ func (v *vu) Iterate(ctx context.Context, it executor.Iteration) error {
 		v.finish(began.Add(took))
 		return executor.ErrInterrupted
 	case err != nil && !interrupted:
-		v.eng.logException(err, v.eng.opts.Scenarios[it.Scenario])
+		v.eng.logException(err, it.Scenario)
 	}
-	m := v.eng.builtin
-	v.finish(began.Add(took),
-		metric.Value{Metric: m.IterationDuration, V: float64(took) / float64(time.Millisecond)},
-		metric.Value{Metric: m.Iterations, V: 1})
+	v.complete(began.Add(took), took)
 	if interrupted {
 		return executor.ErrInterrupted
 	}
@@ -99,16 +96,34 @@ func (v *vu) call(ctx context.Context, stage js.Stage, name string, args ...json
 	return v.js.Call(ctx, stage, name, args...)
 }
 
-// finish records what is counted once per iteration, values among it.
-func (v *vu) finish(at time.Time, values ...metric.Value) {
-	var sent, received int64
-	if v.http != nil {
-		sent, received = v.http.Bytes()
-	}
+// complete records an iteration that came to its end. Its values lie on the stack, and not on that part of it which a
+// sleeping VU holds, as they would if the compiler put the code into Iterate.
+//
+//go:noinline
+func (v *vu) complete(at time.Time, took time.Duration) {
 	m := v.eng.builtin
-	all := append(make([]metric.Value, 0, 4), values...)
-	all = append(all, metric.Value{Metric: m.DataSent, V: float64(sent)}, metric.Value{Metric: m.DataReceived, V: float64(received)})
-	v.js.Record(v.js.Tags(), "", at, all...)
+	sent, received := v.traffic()
+	v.js.Record(v.js.Tags(), "", at,
+		metric.Value{Metric: m.IterationDuration, V: float64(took) / float64(time.Millisecond)},
+		metric.Value{Metric: m.Iterations, V: 1}, sent, received)
+}
+
+// finish records what is counted of any activity.
+//
+//go:noinline
+func (v *vu) finish(at time.Time) {
+	sent, received := v.traffic()
+	v.js.Record(v.js.Tags(), "", at, sent, received)
+}
+
+// traffic is what went over the wire since it was asked for last.
+func (v *vu) traffic() (sent, received metric.Value) {
+	sent.Metric, received.Metric = v.eng.builtin.DataSent, v.eng.builtin.DataReceived
+	if v.http != nil {
+		s, r := v.http.Bytes()
+		sent.V, received.V = float64(s), float64(r)
+	}
+	return sent, received
 }
 
 func (v *vu) close() {
@@ -127,6 +142,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // logException tells the user of an exception that ended an iteration; the test goes on.
-func (e *Engine) logException(err error, s executor.Scenario) {
+func (e *Engine) logException(err error, scenario int) {
+	s := &e.opts.Scenarios[scenario]
 	e.log.Error(err.Error(), slog.String("executor", string(s.Executor)), slog.String("scenario", s.Name), slog.String("source", "stacktrace"))
 }

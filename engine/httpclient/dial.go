@@ -33,7 +33,7 @@ func (c *Client) connect(ctx context.Context, rt *route, deadline moment, timing
 	if closed {
 		err = errClientClosed
 	} else if err = ctx.Err(); err == nil {
-		err = c.prepare(cn, timings)
+		err = c.prepareApart(cn, timings)
 	}
 	if err != nil {
 		c.release(cn, nil, false)
@@ -52,11 +52,7 @@ func (c *Client) dial(ctx context.Context, rt *route, deadline moment, timings *
 	if err != nil {
 		return nil, err
 	}
-	d := net.Dialer{Deadline: limit.time()}
-	if pool := c.t.cfg.LocalIPs; pool != nil {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(pool.At(c.vu), 0))
-		d.Control = latePort
-	}
+	d := c.dialer(limit)
 	began := now()
 	tcp, err := d.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
@@ -67,6 +63,18 @@ func (c *Client) dial(ctx context.Context, rt *route, deadline moment, timings *
 	}
 	timings.Connecting = now().sub(began)
 	return tcp, nil
+}
+
+// dialer makes one connection. It is not put on the stack, of which the standard library's part of dialling takes much.
+//
+//go:noinline
+func (c *Client) dialer(limit moment) *net.Dialer {
+	d := &net.Dialer{Deadline: limit.time()}
+	if pool := c.t.cfg.LocalIPs; pool != nil {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(pool.At(c.vu), 0))
+		d.Control = latePort
+	}
+	return d
 }
 
 // address finds what to connect to: through the host mapping or by looking the name up, minding what is forbidden.
@@ -105,6 +113,21 @@ func (t *Transport) lookup(ctx context.Context, name string, limit moment) (neti
 		defer cancel()
 	}
 	return t.resolver.resolve(ctx, name)
+}
+
+// prepareApart is prepare on a goroutine of its own, where there is something to do: handshakes need a stack several
+// times as large as anything else here, and that of a virtual user would stay as large while the user sleeps.
+func (c *Client) prepareApart(cn *conn, timings *Timings) (err error) {
+	if cn.route.proxy == nil && !cn.route.secure {
+		return nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = c.prepare(cn, timings)
+	}()
+	<-done
+	return err
 }
 
 // prepare leads a new connection through proxy and handshake to the server.

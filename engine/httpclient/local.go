@@ -89,6 +89,9 @@ func ofNetwork(network netip.Prefix) ipRange {
 	return ipRange{network.Addr(), n}
 }
 
+// Len is the number of addresses; ranges that overlap count twice.
+func (p *LocalIPs) Len() uint64 { return p.total }
+
 // At returns the address of the virtual user with this number, which counts from 1; the pool is gone through again
 // and again.
 func (p *LocalIPs) At(vu int64) netip.Addr {

@@ -33,14 +33,6 @@ func (g *globals) install(vu *VU) {
 	_ = vu.rt.GlobalObject().SetPrototype(vu.rt.NewDynamicObject(g))
 }
 
-// value returns a host global, made when it was not yet; nil for other names.
-func (g *globals) value(name string) goja.Value {
-	if v := g.vu.rt.GlobalObject().Get(name); v != nil {
-		return v
-	}
-	return nil
-}
-
 // Builtin returns a function of the language's surroundings as scripts know it,
 // whatever the script has put in its place: setTimeout and its like.
 func (vu *VU) Builtin(name string) goja.Value {

@@ -1,10 +1,10 @@
 package js
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dop251/goja"
 )
@@ -75,8 +75,7 @@ func marshal(v any) (json.RawMessage, error) {
 // option is one key of the consolidated options.
 type option struct {
 	name  string
-	value json.RawMessage
-	plain goja.Value // the value when all runtimes can share it
+	value *template
 }
 
 // parseOptions splits a JSON object; keys that are null are left out.
@@ -84,31 +83,21 @@ func parseOptions(data []byte) ([]option, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
+	all, err := parseTemplate(data)
+	if err != nil {
 		return nil, fmt.Errorf("js: Config.Options: %w", err)
 	}
+	if all.kind != objectTemplate {
+		return nil, fmt.Errorf("js: Config.Options: want a JSON object, found %.20q", data)
+	}
 	var options []option
-	for name, value := range fields {
-		if !bytes.Equal(value, []byte("null")) {
-			options = append(options, option{name, value, plainValue(value)})
+	for i, name := range all.names {
+		if value := all.items[i]; value.leaf != goja.Null() {
+			options = append(options, option{name, value})
 		}
 	}
-	slices.SortFunc(options, func(a, b option) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
+	slices.SortFunc(options, func(a, b option) int { return strings.Compare(a.name, b.name) })
 	return options, nil
-}
-
-// plainValue is a JSON string or boolean as a value that is immutable and free
-// of any runtime; nil for the rest.
-func plainValue(data json.RawMessage) goja.Value {
-	var v any
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil
-	}
-	if s, ok := v.(string); ok {
-		return text(s)
-	}
-	return nil
 }
 
 // overwriteOptions puts the consolidated options into the exported object.
@@ -125,14 +114,7 @@ func (vu *VU) overwriteOptions() error {
 		return nil
 	}
 	for _, o := range s.options {
-		v := o.plain
-		if v == nil {
-			var err error
-			if v, err = vu.Decode(o.value); err != nil {
-				return fmt.Errorf("js: option %s: %w", o.name, err)
-			}
-		}
-		if err := obj.Set(o.name, v); err != nil {
+		if err := obj.Set(o.name, o.value.value(vu.rt)); err != nil {
 			return fmt.Errorf("js: option %s cannot be written into the script's options: %w", o.name, err)
 		}
 	}

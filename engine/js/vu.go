@@ -17,6 +17,9 @@ import (
 // RangeError. It is about what browsers allow.
 const maxCallStack = 10_000
 
+// nothing is a program without a result.
+var nothing = goja.MustCompile("", "", true)
+
 // VU is one virtual user: a runtime in which the script's init code has run,
 // with its event loop. It belongs to one goroutine at a time.
 type VU struct {
@@ -96,7 +99,10 @@ func (vu *VU) init() error {
 	}
 	var require goja.Value = goja.Undefined()
 	if p.requires {
-		require = vu.globals.value("require")
+		require = vu.Builtin("require")
+	}
+	if _, err := vu.rt.RunProgram(nothing); err != nil { // the runtime keeps the result of the last program: body
+		return vu.failure(err)
 	}
 	result, err := vu.run(body, module, module.Get("exports"), require)
 	if err != nil {
