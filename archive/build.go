@@ -77,36 +77,51 @@ func (in Input) locate() (entry, pwd string, err error) {
 	return entry, pwd, nil
 }
 
-// build runs esbuild, a second time in another form if the script turns out to use top-level await.
+// build runs esbuild. An ES module is the form that costs a VU least: what esbuild adds to give CommonJS exports takes
+// some 20 KB of each runtime. It is built as CommonJS too where only that tells what is asked: whether the script awaits
+// at its top level, and what a script that is CommonJS itself exports.
 func (l *loader) build() (*Bundle, error) {
-	result := api.Build(l.options(api.FormatCommonJS))
-	async := false
-	if slices.ContainsFunc(result.Errors, isTopLevelAwait) {
-		async = true
-		result = api.Build(l.options(api.FormatESModule))
-	}
+	result := api.Build(l.options(api.FormatESModule))
 	if len(result.Errors) > 0 {
 		return nil, l.scriptErrors(result.Errors)
 	}
-	b := &Bundle{Name: l.entry, Pwd: l.pwd, Async: async, Sources: l.sources(), Warnings: l.warnings(result.Warnings)}
-	for _, f := range result.OutputFiles {
-		if strings.HasSuffix(f.Path, ".map") {
-			b.Map = f.Contents
-		} else {
-			b.Code = f.Contents
+	async, code := false, output(result, false)
+	ours := isESModule(code)
+	if !ours || mayAwait(code) {
+		common := api.Build(l.options(api.FormatCommonJS))
+		async = slices.ContainsFunc(common.Errors, isTopLevelAwait)
+		switch {
+		case !async && len(common.Errors) > 0:
+			return nil, l.scriptErrors(common.Errors)
+		case !async && !ours:
+			result, code = common, output(common, false)
 		}
 	}
+	b := &Bundle{Name: l.entry, Pwd: l.pwd, Async: async, Code: code, Sources: l.sources(), Warnings: l.warnings(result.Warnings)}
 	var err error
-	if b.Map, err = plainSources(b.Map); err != nil {
+	if b.Map, err = plainSources(output(result, true)); err != nil {
 		return nil, fmt.Errorf("archive: source map: %w", err)
 	}
-	if async {
-		if b.Code, err = exportsToCommonJS(b.Code); err != nil {
-			return nil, err
-		}
+	if async || ours {
+		b.Code, err = exportsToCommonJS(b.Code)
+	} else {
+		b.Code = append([]byte(aliasOfRequire(b.Code)), b.Code...)
+	}
+	if err != nil {
+		return nil, err
 	}
 	b.Code = strict(b.Code)
 	return b, nil
+}
+
+// output is the code that esbuild wrote, or its source map.
+func output(result api.BuildResult, sourceMap bool) []byte {
+	for _, f := range result.OutputFiles {
+		if strings.HasSuffix(f.Path, ".map") == sourceMap {
+			return f.Contents
+		}
+	}
+	return nil
 }
 
 // options are esbuild's settings. Lowering costs speed in the engine, so only what it lacks is
@@ -138,6 +153,7 @@ func missing() map[string]bool {
 		"async-generator":      false,
 		"for-await":            false,
 		"dynamic-import":       false,
+		"import-meta":          false,
 		"regexp-match-indices": false,
 		"regexp-set-notation":  false,
 		"decorators":           false,

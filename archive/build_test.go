@@ -188,6 +188,39 @@ func TestBuildRuns(t *testing.T) {
 			result: "exports.r", want: int64(21),
 		},
 		{
+			what:   "exported names follow their variables",
+			files:  map[string]string{"script.js": `export let count = 1; export const still = 10; export default function () { count++ }`},
+			result: "exports.default(); exports.count + exports.still", want: int64(12),
+		},
+		{
+			what:   "exported names follow variables that change unseen",
+			files:  map[string]string{"script.js": `export let count = 1; export default (code) => eval(code)`},
+			result: "exports.default('count = 5'); exports.count", want: int64(5),
+		},
+		{
+			what:   "exported names of every kind",
+			files:  map[string]string{"script.js": `export class C { static x = 1 } export { C as "any name", C as __proto__ }; export default class extends C {}`},
+			result: "[Object.keys(exports), exports.C.x, exports['any name'].x, exports.default.x].join()", want: "C,__proto__,any name,default,1,1,1",
+		},
+		{
+			what:   "nothing exported, beside names that CommonJS uses",
+			files:  map[string]string{"script.js": `import http from "k6/http"; const module = 1, exports = 2; globalThis.sum = http.get + module + exports`},
+			result: "sum", want: "k6/http.get12",
+		},
+		{
+			what:   "names that CommonJS uses, in a module that imports the host's",
+			files:  map[string]string{"script.js": `import http from "k6/http"; const module = 1, exports = 2, require = 3; export default http.get + module + exports + require`},
+			result: "exports.default", want: "k6/http.get123",
+		},
+		{
+			what: "a CommonJS script that requires an ES module that imports the host's",
+			files: map[string]string{
+				"script.js": `const { get } = require("./es.js"); module.exports = { r: get + await_, async default() { await 1 } }; var await_ = 1`,
+				"es.js":     `import http from "k6/http"; export const get = http.get`,
+			},
+			result: "exports.r", want: "k6/http.getundefined",
+		},
+		{
 			what: "top-level await, in an imported module too",
 			files: map[string]string{
 				"script.js": `import { get } from "k6/http"; import { v } from "./v.js"; const w = await Promise.resolve(1); export let count = v + w; export { get as "any name" }; export default function main() { count++ }`,
@@ -430,5 +463,20 @@ func TestBuildEndsWithItsContext(t *testing.T) {
 	_, err := Build(ctx, Input{Entry: "script.js", Dir: write(t, map[string]string{"script.js": ""})})
 	if !errors.Is(err, reason) {
 		t.Errorf("error %v, want %v", err, reason)
+	}
+}
+
+// TestBundleIsLean keeps out of a plain script's bundle what would make every VU run, and hold, functions that only
+// dress exports.
+func TestBundleIsLean(t *testing.T) {
+	script := `import http, { get } from "k6/http"; export const options = { vus: 1 }; export default async function () { await 1; get(http) }`
+	b := build(t, Input{Entry: "script.js", Dir: write(t, map[string]string{"script.js": script})})
+	for _, unwanted := range []string{"Object.", "=>", "get [", "__require("} {
+		if strings.Contains(string(b.Code), unwanted) {
+			t.Errorf("the bundle contains %q:\n%s", unwanted, b.Code)
+		}
+	}
+	if b.Async {
+		t.Error("await within a function made the whole script async")
 	}
 }

@@ -175,7 +175,7 @@ func loaderFor(fileURL string) api.Loader {
 // the bundle, and those that nobody uses are dropped.
 func (l *loader) onLoadBuiltin(args api.OnLoadArgs) (api.OnLoadResult, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "var host = require(%s);\nfunction member(name) { return host[name]; }\nexport default host;\n", quote(args.Path))
+	fmt.Fprintf(&b, "var host = %s(%s);\nfunction member(name) { return host[name]; }\nexport default host;\n", requireAlias, quote(args.Path))
 	for i, name := range l.builtins[args.Path] {
 		if name == "default" {
 			continue
