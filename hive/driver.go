@@ -181,7 +181,8 @@ func (d *driver) greet() {
 
 func (d *driver) announce() {
 	e := StateEvent{Run: d.id, Phase: d.st.Phase, Verdict: d.st.Verdict, Failure: d.st.Failure}
-	if m, ok := d.st.member(d.st.Duty); ok && (d.st.Phase == Setup || d.st.Phase == Teardown) {
+	called := d.st.Phase == Setup && d.st.Traits.Setup || d.st.Phase == Teardown && d.st.Traits.Teardown
+	if m, ok := d.st.member(d.st.Duty); ok && called {
 		e.Duty = m.Name
 	}
 	d.hub.publish(EventState, e)

@@ -263,5 +263,8 @@ func (p Plan) Write(w io.Writer) error {
 }
 
 func vusText(vus, most, nodes int) string {
+	if nodes == 1 {
+		return fmt.Sprintf("%d/%d VUs on 1 node", vus, most)
+	}
 	return fmt.Sprintf("%d/%d VUs on %d nodes", vus, most, nodes)
 }

@@ -7,36 +7,37 @@ import (
 	"sync"
 )
 
-// Sizes of what is held while a request is in flight: a request head with a small body, a response head with one, and
-// a piece of a large body.
+// Sizes of what is held while a request is in flight: a head with a small body, and a piece of a large body.
 const (
-	outSize   = 2 << 10
 	inSize    = 4 << 10
 	pieceSize = 32 << 10
 )
 
 // buffer is the memory of one exchange in flight, taken from a pool when it begins and given back when it ends, so
-// that an idle connection holds none.
+// that an idle connection holds none. It serves the request first and the response then.
 type buffer struct {
-	out  []byte // the request's head
+	out  []byte // the request's head, in the memory of in until something was read
 	in   []byte // what was read: in[r:w] is not yet consumed
 	r, w int
 }
 
-var buffers = sync.Pool{New: func() any {
-	return &buffer{out: make([]byte, 0, outSize), in: make([]byte, inSize)}
-}}
+var buffers = sync.Pool{New: func() any { return &buffer{in: make([]byte, inSize)} }}
+
+// compose begins the exchange with the head of the request.
+func (b *buffer) compose(req *Request, rt *route, closing bool) {
+	b.out = appendHead(b.in[:0], req, rt, closing)
+	if cap(b.out) > cap(b.in) {
+		b.in = b.out[:cap(b.out)]
+	}
+}
 
 var pieces = sync.Pool{New: func() any { p := make([]byte, pieceSize); return &p }}
 
 // release gives the buffer back, less what an unusual exchange made it grow to.
 func (b *buffer) release() {
-	b.r, b.w = 0, 0
+	b.r, b.w, b.out = 0, 0, nil
 	if cap(b.in) > 4*inSize {
 		b.in = make([]byte, inSize)
-	}
-	if cap(b.out) > 4*outSize {
-		b.out = make([]byte, 0, outSize)
 	}
 	buffers.Put(b)
 }

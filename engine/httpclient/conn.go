@@ -57,7 +57,7 @@ func (cn *conn) exchange(req *Request, mode BodyMode, cfg *Config, resp *Respons
 	defer b.release()
 	cn.describe(resp)
 	closing := req.Close || cfg.NoConnectionReuse
-	b.out = appendHead(b.out[:0], req, cn.route, closing)
+	b.compose(req, cn.route, closing)
 
 	began := now()
 	n, err := cn.send(b, req.Body)

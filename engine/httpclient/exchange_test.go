@@ -262,7 +262,7 @@ func TestRequestBodies(t *testing.T) {
 	}))
 	defer srv.Close()
 	small, large := "small", strings.Repeat("0123456789", 50_000)
-	for _, text := range []string{small, large, strings.Repeat("y", outSize), strings.Repeat("z", pieceSize)} {
+	for _, text := range []string{small, large, strings.Repeat("y", inSize), strings.Repeat("z", pieceSize)} {
 		for _, body := range []Body{Text(text), Bytes(text), streamed{text}, endless{text}} {
 			t.Run(fmt.Sprintf("%T of %d", body, len(text)), func(t *testing.T) {
 				c := newTestClient(t, testConfig())
