@@ -29,8 +29,12 @@ func (e *Engine) Setup(ctx context.Context) (json.RawMessage, error) {
 		if err != nil {
 			return err
 		}
-		if data, err = js.MarshalSetup(result); err != nil {
-			return fail(KindSetupData, "setup() returned what cannot be kept: %w", err)
+		var bad error
+		if err := v.js.Read(ctx, func() { data, bad = js.MarshalSetup(result) }); err != nil {
+			return err
+		}
+		if bad != nil {
+			return fail(KindSetupData, "setup() returned what cannot be kept: %w", bad)
 		}
 		return nil
 	})
@@ -88,9 +92,16 @@ func (e *Engine) HandleSummary(ctx context.Context, data []byte) (files map[stri
 	if goja.IsUndefined(result) || goja.IsNull(result) {
 		return nil, false, nil
 	}
-	files, err = summaryFiles(v.js.Runtime(), result)
-	if err != nil {
-		e.log.Error(err.Error())
+	var bad error
+	switch err := v.js.Read(ctx, func() { files, bad = summaryFiles(result) }); {
+	case errors.Is(err, js.ErrInterrupted):
+		return nil, false, e.summaryFailed(ctx, err)
+	case err != nil:
+		bad = fmt.Errorf("handleSummary() returned an object that cannot be read: %w", err)
+	}
+	if bad != nil {
+		e.log.Error(bad.Error())
+		return nil, true, nil
 	}
 	return files, true, nil
 }
@@ -109,15 +120,12 @@ func (e *Engine) summaryFailed(ctx context.Context, err error) error {
 
 // summaryFiles reads the object that handleSummary() returned: path to string or ArrayBuffer. A value of another type
 // spoils the whole, as in k6: no file is written and nothing is shown.
-func summaryFiles(rt *goja.Runtime, result goja.Value) (files map[string][]byte, err error) {
+func summaryFiles(result goja.Value) (map[string][]byte, error) {
 	obj, ok := result.(*goja.Object)
 	if !ok || obj.ExportType() != plainObject {
 		return nil, fmt.Errorf("handleSummary() returned %s, want an object of file names and contents", result)
 	}
-	if ex := rt.Try(func() { files, err = fileContents(obj) }); ex != nil {
-		return nil, fmt.Errorf("handleSummary() returned an object that cannot be read: %w", ex)
-	}
-	return files, err
+	return fileContents(obj)
 }
 
 var plainObject = reflect.TypeFor[map[string]any]()

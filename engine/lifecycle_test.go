@@ -324,3 +324,18 @@ func TestStageRules(t *testing.T) {
 		}
 	}
 }
+
+func TestEndlessGettersAreInterrupted(t *testing.T) {
+	const endless = `Object.defineProperty({}, 'x', { enumerable: true, get() { for (;;) {} } })`
+	s := begin(t, `
+		export const options = { setupTimeout: '300ms', handleSummaryTimeout: '300ms' };
+		export function setup() { return `+endless+`; }
+		export function handleSummary() { return `+endless+`; }
+		export default function () {}`)
+	if _, err := s.Setup(t.Context()); engine.KindOf(err) != engine.KindSetupTimeout {
+		t.Errorf("setup: got %v, want its timeout", err)
+	}
+	if files, ran, err := s.HandleSummary(t.Context(), []byte("{}")); files != nil || ran || err != nil {
+		t.Errorf("handleSummary: got %v, %v, %v, want nothing", files, ran, err)
+	}
+}

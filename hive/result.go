@@ -79,6 +79,9 @@ func Summarize(res *Result, o Outcome) error {
 	if !o.Flags.NoThresholds {
 		in.Rules, in.Metrics = o.Options.Thresholds, o.Metrics
 	}
+	if !judged(in.Rules, metric.Lateness) {
+		in.View = in.View.Without(metric.Lateness)
+	}
 	encoded, err := json.Marshal(summary.Data(in))
 	if err != nil {
 		return fmt.Errorf("summary: %w", err)
@@ -103,6 +106,16 @@ func Summarize(res *Result, o Outcome) error {
 		*text = b.String()
 	}
 	return nil
+}
+
+// judged says whether a threshold is about a metric or a part of it.
+func judged(rules map[string][]threshold.Rule, name string) bool {
+	for key := range rules {
+		if s, err := metric.ParseSelector(key); err == nil && s.Metric == name {
+			return true
+		}
+	}
+	return false
 }
 
 // wantsHandler says whether handleSummary is to be called at all.

@@ -69,6 +69,16 @@ func (vu *VU) Call(ctx context.Context, stage Stage, fn string, args ...json.Raw
 	return p.Result(), nil
 }
 
+// Read runs read, which looks at values that script code has returned. That may run more of it, a getter or a Proxy,
+// which the end of ctx interrupts.
+func (vu *VU) Read(ctx context.Context, read func()) error {
+	if err := vu.begin(ctx); err != nil {
+		return err
+	}
+	defer vu.watch.disarm(vu.rt)
+	return vu.guard(read)
+}
+
 // stageTags are the tags with which a stage other than StageVU begins.
 func (vu *VU) stageTags(stage Stage) *metric.TagSet {
 	group := ""

@@ -56,6 +56,15 @@ func NewView(s *Snapshot) *View {
 	return v
 }
 
+// Without is the view of everything but one metric.
+func (v *View) Without(metric string) *View {
+	if v.all[metric] == nil {
+		return v
+	}
+	series := slices.DeleteFunc(slices.Clone(v.snap.Series), func(s Series) bool { return s.Metric == metric })
+	return NewView(&Snapshot{Series: series})
+}
+
 // Keys are the metric names and submetric keys that have samples, sorted.
 func (v *View) Keys() []string { return slices.Clone(v.keys) }
 
