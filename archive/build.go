@@ -82,6 +82,9 @@ func (in Input) locate() (entry, pwd string, err error) {
 // at its top level, and what a script that is CommonJS itself exports.
 func (l *loader) build() (*Bundle, error) {
 	result := api.Build(l.options(api.FormatESModule))
+	if l.allowAbsent(result.Errors) {
+		result = api.Build(l.options(api.FormatESModule))
+	}
 	if len(result.Errors) > 0 {
 		return nil, l.scriptErrors(result.Errors)
 	}
@@ -97,7 +100,7 @@ func (l *loader) build() (*Bundle, error) {
 			result, code = common, output(common, false)
 		}
 	}
-	b := &Bundle{Name: l.entry, Pwd: l.pwd, Async: async, Code: code, Sources: l.sources(), Warnings: l.warnings(result.Warnings)}
+	b := &Bundle{Name: l.entry, Pwd: l.pwd, Async: async, Code: code, Sources: l.sources(), Warnings: append(l.notes, l.warnings(result.Warnings)...)}
 	var err error
 	if b.Map, err = plainSources(output(result, true)); err != nil {
 		return nil, fmt.Errorf("archive: source map: %w", err)

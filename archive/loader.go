@@ -28,6 +28,8 @@ type loader struct {
 	pwd      string
 	builtins map[string][]string
 	loaders  map[string]api.Loader // by URL, where the extension does not decide
+	absent   map[string][]string   // names that are imported from the host's modules, and not there
+	notes    []string              // warnings that esbuild does not give
 
 	mu   sync.Mutex
 	read map[string]*module // by URL
@@ -181,6 +183,9 @@ func (l *loader) onLoadBuiltin(args api.OnLoadArgs) (api.OnLoadResult, error) {
 			continue
 		}
 		fmt.Fprintf(&b, "var member%d = /* @__PURE__ */ member(%s);\nexport { member%d as %s };\n", i, quote(name), i, quote(name))
+	}
+	for i, name := range l.absent[args.Path] {
+		fmt.Fprintf(&b, "var absent%d;\nexport { absent%d as %s };\n", i, i, quote(name))
 	}
 	contents := b.String()
 	return api.OnLoadResult{Contents: &contents, Loader: api.LoaderJS}, nil

@@ -60,7 +60,30 @@ func (l *loader) explain(text string) string {
 		return fmt.Sprintf("%s does not export %q", module, m[2])
 	}
 	names = slices.Sorted(slices.Values(names))
-	return fmt.Sprintf("the module %q does not export %q; it has %s", module, m[2], strings.Join(names, ", "))
+	return fmt.Sprintf("the module %q does not export %q, which is undefined; it has %s", module, m[2], strings.Join(names, ", "))
+}
+
+// allowAbsent makes the names that the script imports from the host's modules, and that these do not have, undefined with
+// a warning, as they are in k6: a script that never uses them runs. It says whether there are any.
+func (l *loader) allowAbsent(messages []api.Message) bool {
+	for _, m := range messages {
+		found := noExport.FindStringSubmatch(m.Text)
+		if found == nil {
+			continue
+		}
+		module, name := plainName(found[1]), found[2]
+		if _, ours := l.builtins[module]; !ours {
+			continue
+		}
+		if l.absent == nil {
+			l.absent = map[string][]string{}
+		}
+		if !slices.Contains(l.absent[module], name) {
+			l.absent[module] = append(l.absent[module], name)
+		}
+		l.notes = append(l.notes, l.scriptError(m).Error())
+	}
+	return l.absent != nil
 }
 
 // plainPathError shortens the operating system's errors to what a script author needs.
