@@ -338,6 +338,7 @@ func TestBuildErrors(t *testing.T) {
 		{"a k6 module that is unknown: says which there are", map[string]string{"script.js": `import _ from "k6/nope"`}, []string{`there is no module "k6/nope"; the modules are k6, k6/http, k6/metrics`}},
 		{"an extension", map[string]string{"script.js": `import _ from "k6/x/kafka"`}, []string{`extensions cannot be loaded`, `"k6/x/kafka"`}},
 		{"a k6 module that was renamed", map[string]string{"script.js": `import _ from "k6/experimental/grpc"`}, []string{`use k6/net/grpc`}},
+		{"a script in another encoding", map[string]string{"script.js": "const a = 1;\nconst b = \"caf\xe9\";"}, []string{"DIR/script.js:2:15", "not UTF-8"}},
 		{"a name that a file does not have", map[string]string{"script.js": `import { b } from "./a.js"; b()`, "a.js": "export const a = 1"}, []string{"DIR/script.js:1:10: DIR/a.js does not export \"b\""}},
 		{"several faults are told together", map[string]string{"script.js": "import './a.js'\nimport './b.js'"}, []string{"a.js", "b.js"}},
 		{"JSON that is not", map[string]string{"script.js": `import d from "./d.json"`, "d.json": "{\n \"a\": }"}, []string{"DIR/d.json:2:7"}},

@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/evanw/esbuild/pkg/api"
 )
@@ -138,6 +139,9 @@ func (l *loader) onLoad(args api.OnLoadArgs) (api.OnLoadResult, error) {
 	if err != nil {
 		return api.OnLoadResult{}, err
 	}
+	if fault := notUTF8(args.Path, data); fault != nil {
+		return api.OnLoadResult{Errors: []api.Message{*fault}}, nil
+	}
 	kind, ok := l.loaders[args.Path]
 	if !ok {
 		kind = loaderFor(args.Path)
@@ -148,6 +152,27 @@ func (l *loader) onLoad(args api.OnLoadArgs) (api.OnLoadResult, error) {
 	}
 	contents := string(data)
 	return api.OnLoadResult{Contents: &contents, Loader: kind}, nil
+}
+
+// notUTF8 says where a file is not text in UTF-8, the encoding of scripts; nil when all of it is.
+func notUTF8(file string, data []byte) *api.Message {
+	if utf8.Valid(data) {
+		return nil
+	}
+	line, start := 1, 0
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			text, _, _ := bytes.Cut(data[start:], []byte("\n"))
+			return &api.Message{Text: "this is not UTF-8, the encoding of scripts", Location: &api.Location{
+				File: file, Namespace: spaceScript, Line: line, Column: i - start, Length: 1, LineText: string(text),
+			}}
+		}
+		if i += size; r == '\n' {
+			line, start = line+1, i
+		}
+	}
+	return nil
 }
 
 // base is the folder that a file's relative names start from.
