@@ -576,3 +576,27 @@ func TestLateIterationsAreNoted(t *testing.T) {
 		t.Errorf("the summary does not carry the note:\n%s", res.Text)
 	}
 }
+
+func TestMachineReadableSummary(t *testing.T) {
+	res := &Result{}
+	o := Outcome{View: metric.NewView(&metric.Snapshot{}), Duration: time.Second, Flags: Flags{NewSummary: true, Script: "export default 1"}}
+	if err := Summarize(res, o); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Version string
+		Config  struct {
+			Duration float64
+			Script   string
+		}
+	}
+	if err := json.Unmarshal(res.Summary, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Version != "1.0.0" || got.Config.Duration != 1 || got.Config.Script != o.Flags.Script {
+		t.Errorf("got %+v, want version 1.0.0, a second, and the script", got)
+	}
+	if string(res.Export) != string(res.Summary) {
+		t.Errorf("the export is %s, want what handleSummary gets", res.Export)
+	}
+}

@@ -82,13 +82,9 @@ func Summarize(res *Result, o Outcome) error {
 	if !judged(in.Rules, metric.Lateness) {
 		in.View = in.View.Without(metric.Lateness)
 	}
-	encoded, err := json.Marshal(summary.Data(in))
+	encoded, export, err := encode(in, o.Flags)
 	if err != nil {
-		return fmt.Errorf("summary: %w", err)
-	}
-	export, err := summary.Export(in)
-	if err != nil {
-		return fmt.Errorf("summary export: %w", err)
+		return err
 	}
 	res.Summarized, res.Summary, res.Export = true, encoded, export
 	res.Failed = o.Judgement.Failed
@@ -106,6 +102,24 @@ func Summarize(res *Result, o Outcome) error {
 		*text = b.String()
 	}
 	return nil
+}
+
+// encode gives what handleSummary gets and what is exported.
+func encode(in summary.Input, f Flags) (data, export []byte, err error) {
+	if f.NewSummary {
+		data, err = summary.MachineReadable(in, summary.About{Script: f.Script, Version: Version, Generated: time.Now()})
+		if err != nil {
+			return nil, nil, fmt.Errorf("summary: %w", err)
+		}
+		return data, data, nil
+	}
+	if data, err = json.Marshal(summary.Data(in)); err != nil {
+		return nil, nil, fmt.Errorf("summary: %w", err)
+	}
+	if export, err = summary.Export(in); err != nil {
+		return nil, nil, fmt.Errorf("summary export: %w", err)
+	}
+	return data, export, nil
 }
 
 // judged says whether a threshold is about a metric or a part of it.

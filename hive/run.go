@@ -32,10 +32,13 @@ type Flags struct {
 	NoThresholds bool   `json:"noThresholds,omitempty"`
 	NoSummary    bool   `json:"noSummary,omitempty"`   // neither text nor handleSummary
 	SummaryMode  string `json:"summaryMode,omitempty"` // compact, full, disabled
-	NoColor      bool   `json:"noColor,omitempty"`
-	StdoutTTY    bool   `json:"stdoutTTY,omitempty"` // of the submitting client
-	StderrTTY    bool   `json:"stderrTTY,omitempty"`
-	Detached     bool   `json:"detached,omitempty"`
+	// NewSummary gives handleSummary and the export k6's machine-readable shape, which holds Script, the text of the script.
+	NewSummary bool   `json:"newSummary,omitempty"`
+	Script     string `json:"script,omitempty"`
+	NoColor    bool   `json:"noColor,omitempty"`
+	StdoutTTY  bool   `json:"stdoutTTY,omitempty"` // of the submitting client
+	StderrTTY  bool   `json:"stderrTTY,omitempty"`
+	Detached   bool   `json:"detached,omitempty"`
 }
 
 // Spec is a run as it was submitted. It never changes.

@@ -169,6 +169,9 @@ func (s *Script) Check(opts options.Options, flags Flags) error {
 // Name is the URL of the entry script.
 func (s *Script) Name() string { return s.bundle.Name }
 
+// Text is the text of the entry script.
+func (s *Script) Text() string { return string(s.bundle.Sources[s.bundle.Name]) }
+
 // Archive is the test with everything that it needs, to be run elsewhere with these options.
 func (s *Script) Archive(opts options.Options) (*archive.Archive, error) {
 	encoded, err := opts.MarshalJSON()

@@ -43,6 +43,8 @@ func outcomeFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "out", Aliases: []string{"o"}, KeepSpace: true,
 			Usage: "send samples to `type=target`: json or csv; repeatable [$K6_OUT]"},
 		&cli.BoolFlag{Name: "linger", Aliases: []string{"l"}, EnvVars: []string{"K6_LINGER"}, Usage: "stay after the end of the test until Ctrl-C"},
+		&cli.BoolFlag{Name: "new-machine-readable-summary", EnvVars: []string{"K6_NEW_MACHINE_READABLE_SUMMARY"},
+			Usage: "give handleSummary and --summary-export k6's newer shape"},
 		&cli.BoolFlag{Name: "no-usage-report", EnvVars: []string{"K6_NO_USAGE_REPORT"}, Usage: "accepted for k6's sake: hive reports to nobody"},
 	}
 }

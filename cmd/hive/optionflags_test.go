@@ -203,14 +203,13 @@ func TestOutputs(t *testing.T) {
 func TestUnsupported(t *testing.T) {
 	none := func(string) (string, bool) { return "", false }
 	for line, want := range map[string]string{
-		"a.js --address x":                    "--address is not supported",
-		"a.js --secret-source file=x":         "--secret-source is not supported",
-		"a.js --profiling-enabled":            "--profiling-enabled is not supported",
-		"a.js --traces-output otel":           "--traces-output is not supported",
-		"a.js --traces-output none":           "",
-		"a.js --features native-histograms":   "--features is not supported",
-		"a.js --new-machine-readable-summary": "--new-machine-readable-summary is not supported",
-		"a.js --no-usage-report":              "",
+		"a.js --address x":                  "--address is not supported",
+		"a.js --secret-source file=x":       "--secret-source is not supported",
+		"a.js --profiling-enabled":          "--profiling-enabled is not supported",
+		"a.js --traces-output otel":         "--traces-output is not supported",
+		"a.js --traces-output none":         "",
+		"a.js --features native-histograms": "--features is not supported",
+		"a.js --no-usage-report":            "",
 	} {
 		err := parse(t, strings.Fields(line), func(c *cli.Context) error {
 			return refuseUnsupported(c, none, slog.New(slog.DiscardHandler))

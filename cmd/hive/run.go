@@ -85,6 +85,10 @@ func (a *app) job(c *cli.Context, s script) (job, error) {
 		StdoutTTY:    a.screen.out.tty,
 		StderrTTY:    a.screen.err.tty,
 		Detached:     c.Bool("detach"),
+		NewSummary:   c.Bool("new-machine-readable-summary"),
+	}
+	if flags.NewSummary {
+		flags.Script = s.Text()
 	}
 	if err := s.Check(s.options, flags); err != nil {
 		return job{}, err

@@ -25,7 +25,6 @@ func unsupportedFlags() []unsupportedFlag {
 		{&cli.BoolFlag{Name: "profiling-enabled", Hidden: true}, "K6_PROFILING_ENABLED", "hive serves no profiles", "false"},
 		{hidden("secret-source", ""), "K6_SECRET_SOURCE", "k6/secrets is not there yet", ""},
 		{hidden("traces-output", ""), "K6_TRACES_OUTPUT", "hive sends no traces", "none"},
-		{&cli.BoolFlag{Name: "new-machine-readable-summary", Hidden: true}, "K6_NEW_MACHINE_READABLE_SUMMARY", "the summary has k6's default shape only", "false"},
 		{hidden("features", ""), "K6_FEATURES", "hive has no feature flags", ""},
 	}
 }
