@@ -11,8 +11,10 @@ BENCH   ?= .
 build: ## build bin/hive and bin/target
 	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/hive ./cmd/target
 
+# The race detector allocates, so tests of allocations and memory run a second time without it.
 test: ## run all tests, with the race detector on
 	$(GO) test -race -timeout 20m ./...
+	$(GO) test -run 'Alloc|Memory' ./engine/...
 
 race: ## run all tests with the race detector, afresh and in a random order
 	$(GO) test -race -count=1 -shuffle=on -timeout 20m ./...
