@@ -78,8 +78,8 @@ type tally struct {
 
 // New checks that the options fit the script and prepares a run; nothing is running yet.
 func New(cfg Config) (*Engine, error) {
-	if err := checkExec(cfg.Test, cfg.Options.Scenarios); err != nil {
-		return nil, err
+	if err := cfg.Options.CheckExec(cfg.Test.exports); err != nil {
+		return nil, &Error{KindConfig, err}
 	}
 	reg := cfg.Test.registry
 	e := &Engine{test: cfg.Test, opts: cfg.Options, share: cfg.Share, log: cfg.Log, builtin: reg.Builtin(), tags: reg.Root()}
@@ -106,16 +106,6 @@ func New(cfg Config) (*Engine, error) {
 // startUnknown stands for the start of the run until Run is told it. It lies so far ahead (in 2242) that the seconds of
 // init and setup, in which vus is recorded too, come before those of the run on its clock.
 var startUnknown = time.Unix(1<<33, 0)
-
-// checkExec makes sure that every function that a scenario runs exists.
-func checkExec(t *Test, scenarios []executor.Scenario) error {
-	for _, s := range scenarios {
-		if !t.Exported(s.Exec) {
-			return fail(KindConfig, "scenario %q: exec: the script exports no function %q; it exports %q", s.Name, s.Exec, t.exports)
-		}
-	}
-	return nil
-}
 
 func (e *Engine) jsConfig(cfg Config) (*js.Config, error) {
 	transport, secrets, err := transport(cfg.Options)

@@ -94,7 +94,7 @@ func TestNewErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, script, want string }{
 		{"a function that is not there", `export const options = { scenarios: { s: { executor: 'per-vu-iterations', exec: 'nope' } } };
-			export default () => {}`, `scenario "s": exec: the script exports no function "nope"`},
+			export default () => {}`, `scenarios.s.exec: function "nope" is not exported by the script, which exports default`},
 		{"no default function", `export function other() {}`, `"default"`},
 		{"a threshold of an unknown metric", `export const options = { thresholds: { nope: ['count>1'] } }; export default () => {}`, `"nope"`},
 		{"a threshold that does not fit", `export const options = { thresholds: { checks: ['p(95)>1'] } }; export default () => {}`, "checks"},

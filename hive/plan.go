@@ -111,7 +111,7 @@ func WholePlan(name, node string, scenarios []executor.Scenario, s share.Share) 
 func newPlan(name string, scenarios []executor.Scenario, layout share.Plan, members []Member, shares []share.Share) Plan {
 	p := Plan{Name: name, Epoch: 1, VUs: layout.Slots}
 	for i, s := range scenarios {
-		ps := PlanScenario{Name: s.Name, Executor: string(s.Executor), VUs: s.MaxVUs(), Rate: peakRate(s), Text: scenarioText(s)}
+		ps := PlanScenario{Name: s.Name, Executor: string(s.Executor), VUs: s.MaxVUs(), Rate: s.PeakRate(), Text: s.Describe()}
 		for _, sh := range shares {
 			ps.Nodes = append(ps.Nodes, sh.VUs(i))
 		}
@@ -123,25 +123,6 @@ func newPlan(name string, scenarios []executor.Scenario, layout share.Plan, memb
 		p.Nodes = append(p.Nodes, PlanNode{ID: m.ID, Name: m.Name, Capacity: m.Capacity, VUs: m.VUs, Rate: nodeRate(scenarios, p.Scenarios, k)})
 	}
 	return p
-}
-
-// peakRate is the highest rate of an arrival-rate scenario, per second; 0 for
-// the other executors.
-func peakRate(s executor.Scenario) float64 {
-	if s.TimeUnit <= 0 {
-		return 0
-	}
-	var most int64
-	switch s.Executor {
-	case executor.ConstantArrivalRate:
-		most = s.Rate
-	case executor.RampingArrivalRate:
-		most = s.StartRate
-		for _, st := range s.Stages {
-			most = max(most, st.Target)
-		}
-	}
-	return float64(most) / s.TimeUnit.Seconds()
 }
 
 // nodeRate is the most that node k starts per second: the sum of the peaks of
@@ -177,44 +158,6 @@ func poolWarning(s PlanScenario) []string {
 	}
 	return []string{fmt.Sprintf("scenario %s: %d of %d nodes have a pool of one or two VUs for arriving iterations; such pools drop more iterations than one shared pool: raise preAllocatedVUs and maxVUs, or use fewer nodes",
 		s.Name, thin, len(s.Nodes))}
-}
-
-// scenarioText says in a line what a scenario will do.
-func scenarioText(s executor.Scenario) string {
-	var b strings.Builder
-	switch s.Executor {
-	case executor.SharedIterations:
-		fmt.Fprintf(&b, "%d iterations shared among %d VUs (maxDuration: %s", s.Iterations, s.VUs, s.MaxDuration)
-	case executor.PerVUIterations:
-		fmt.Fprintf(&b, "%d iterations for each of %d VUs (maxDuration: %s", s.Iterations, s.VUs, s.MaxDuration)
-	case executor.ConstantVUs:
-		fmt.Fprintf(&b, "%d looping VUs for %s (executor: %s", s.VUs, s.Duration, s.Executor)
-	case executor.RampingVUs:
-		fmt.Fprintf(&b, "Up to %d looping VUs for %s over %d stages (gracefulRampDown: %s", s.MaxVUs(), s.Regular(), len(s.Stages), s.GracefulRampDown)
-	case executor.ConstantArrivalRate:
-		fmt.Fprintf(&b, "%.2f iterations/s for %s (maxVUs: %s", peakRate(s), s.Duration, vuRange(s))
-	case executor.RampingArrivalRate:
-		fmt.Fprintf(&b, "Up to %.2f iterations/s for %s over %d stages (maxVUs: %s", peakRate(s), s.Regular(), len(s.Stages), vuRange(s))
-	default:
-		fmt.Fprintf(&b, "Externally controlled execution with %d VUs, %d max VUs (duration: %s", s.VUs, s.MaxVUs(), durationText(s.Duration))
-	}
-	if s.Exec != "" && s.Exec != "default" {
-		fmt.Fprintf(&b, ", exec: %s", s.Exec)
-	}
-	if s.StartTime > 0 {
-		fmt.Fprintf(&b, ", startTime: %s", s.StartTime)
-	}
-	if s.GracefulStop > 0 {
-		fmt.Fprintf(&b, ", gracefulStop: %s", s.GracefulStop)
-	}
-	return b.String() + ")"
-}
-
-func vuRange(s executor.Scenario) string {
-	if s.PreAllocatedVUs == s.VULimit {
-		return fmt.Sprint(s.VULimit)
-	}
-	return fmt.Sprintf("%d-%d", s.PreAllocatedVUs, s.VULimit)
 }
 
 func durationText(d time.Duration) string {

@@ -63,9 +63,6 @@ func (m *Mirror) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Synced is closed when the first list has been read.
-func (m *Mirror) Synced() <-chan struct{} { return m.synced }
-
 // Wait blocks until the first list has been read, or ctx ends.
 func (m *Mirror) Wait(ctx context.Context) error {
 	select {

@@ -34,6 +34,9 @@ func (a *app) pack(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if packed, err = packed.Anonymous(); err != nil { // it may be given to others
+		return err
+	}
 	if c.Bool("exclude-env-vars") {
 		packed.Env = nil
 	}

@@ -33,9 +33,6 @@ func parseConfig(data []byte, origin string) (configFile, error) {
 	if err := take(object, "linger", &cfg.linger); err != nil {
 		return cfg, configError("config file %s: linger: want true or false: %w", origin, err)
 	}
-	for _, key := range []string{"noUsageReport", "noArchiveUpload"} { // nothing is ever reported or uploaded
-		delete(object, key)
-	}
 	for _, key := range []string{"webDashboard", "collectors"} {
 		if _, ok := object[key]; ok {
 			return cfg, configError("config file %s: %s is not supported", origin, key)
@@ -78,11 +75,12 @@ func consolidate(c *cli.Context, cfg configFile, script json.RawMessage, name st
 	for _, object := range []struct {
 		data   json.RawMessage
 		origin string
-	}{{cfg.options, cfg.origin}, {script, name + ": options"}} {
+		read   func([]byte, string) (options.Layer, []string, error)
+	}{{cfg.options, cfg.origin, options.FromConfig}, {script, name + ": options", options.FromJSON}} {
 		if object.data == nil {
 			continue
 		}
-		layer, warnings, err := options.FromJSON(object.data, object.origin)
+		layer, warnings, err := object.read(object.data, object.origin)
 		warn(log, warnings)
 		if err != nil {
 			return options.Options{}, withCode(exitConfig, err)

@@ -152,8 +152,12 @@ func TestConsolidateLayers(t *testing.T) {
 
 func TestParseConfig(t *testing.T) {
 	cfg, err := parseConfig([]byte(`{"out":["json=a"],"linger":true,"noUsageReport":true,"vus":3}`), "c.json")
-	if err != nil || len(cfg.out) != 1 || !cfg.linger || string(cfg.options) != `{"vus":3}` {
-		t.Errorf("got %+v, %v; want out, linger and the options {\"vus\":3}", cfg, err)
+	if err != nil || len(cfg.out) != 1 || !cfg.linger || string(cfg.options) != `{"noUsageReport":true,"vus":3}` {
+		t.Errorf("got %+v, %v; want out, linger and the rest", cfg, err)
+	}
+	layer, warnings, err := options.FromConfig(cfg.options, "c.json")
+	if err != nil || len(warnings) > 0 || layer.VUs == nil || *layer.VUs != 3 {
+		t.Errorf("the rest as options: %+v, %q, %v; want 3 VUs and no word on noUsageReport", layer.VUs, warnings, err)
 	}
 	for _, tc := range []struct{ text, want string }{
 		{`[`, "want one JSON object"},

@@ -45,11 +45,6 @@ func Global() js.Global {
 	return js.Global{Name: "crypto", Open: func(vu *js.VU) goja.Value { return members.Object(vu.Runtime(), vu) }}
 }
 
-// Install makes the global variable crypto in a VU at once.
-func Install(vu *js.VU) error {
-	return vu.Runtime().GlobalObject().Set("crypto", members.Object(vu.Runtime(), vu))
-}
-
 // getRandomValues fills an integer typed array and returns it.
 func getRandomValues(vu *js.VU, call goja.FunctionCall) goja.Value {
 	array, ok := call.Argument(0).(*goja.Object)

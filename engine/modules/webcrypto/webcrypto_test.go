@@ -176,13 +176,3 @@ func TestLongOperationsEndWithTheirContext(t *testing.T) {
 		t.Errorf("error %v, want an interruption", err)
 	}
 }
-
-func TestInstall(t *testing.T) {
-	vu := newVU(t, "")
-	if err := Install(vu); err != nil {
-		t.Fatal(err)
-	}
-	if v, err := vu.Runtime().RunString("crypto.randomUUID().length"); err != nil || v.ToInteger() != 36 {
-		t.Errorf("got %v, %v", v, err)
-	}
-}
