@@ -8,8 +8,9 @@ type Sequence struct {
 	next    int64
 }
 
-// newSequence deals one period and keeps the owner's part; everything after is arithmetic.
-func newSequence(weights []int, owner int) *Sequence {
+// NewSequence deals one period to owners with the given weights and keeps the part of one of them; everything after
+// is arithmetic. It is empty for an owner without weight.
+func NewSequence(weights []int, owner int) *Sequence {
 	d := NewDealer(weights)
 	s := &Sequence{period: int64(d.period)}
 	for i := range s.period {
@@ -18,6 +19,20 @@ func newSequence(weights []int, owner int) *Sequence {
 		}
 	}
 	return s
+}
+
+// Sequences are the parts of all owners, dealt in one go.
+func Sequences(weights []int) []*Sequence {
+	d := NewDealer(weights)
+	all := make([]*Sequence, len(weights))
+	for i := range all {
+		all[i] = &Sequence{period: int64(d.period)}
+	}
+	for i := range int64(d.period) {
+		s := all[d.Next()]
+		s.offsets = append(s.offsets, i)
+	}
+	return all
 }
 
 // Empty reports that the owner gets nothing, ever.

@@ -161,7 +161,7 @@ func (s Share) Complete(scenario int) bool { return s.VUs(scenario) == s.Max(sce
 // Iterations returns this node's iterations of a scenario: dealt like slots, with the scenario's VUs on each
 // node as weights. A node without VUs of the scenario gets an empty sequence.
 func (s Share) Iterations(scenario int) *Sequence {
-	return newSequence(s.vus[scenario], s.index)
+	return NewSequence(s.vus[scenario], s.index)
 }
 
 // First reports whether this node owns slot 0, which exactly one node of a hive does.
@@ -231,5 +231,5 @@ func (s Share) validate() error {
 // Equal reports whether two shares are the same.
 func (s Share) Equal(o Share) bool {
 	return s.plan.Slots == o.plan.Slots && slices.Equal(s.plan.Scenarios, o.plan.Scenarios) && s.index == o.index &&
-		slices.Equal(s.slots.runs, o.slots.runs) && slices.EqualFunc(s.vus, o.vus, slices.Equal[[]int])
+		s.slots.Equal(o.slots) && slices.EqualFunc(s.vus, o.vus, slices.Equal[[]int])
 }
