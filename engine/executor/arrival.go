@@ -3,8 +3,8 @@ package executor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"hive/engine/share"
@@ -13,186 +13,497 @@ import (
 // arrival starts each iteration at its computed time, whatever the iterations before it do: one goroutine
 // waits for the next due time and hands the iteration to a VU that is free. It serves both the constant and
 // the ramping rate.
+//
+// Iteration i of the whole test belongs to the epoch in which it is due. In each epoch the iterations are dealt afresh
+// from its first one on, by the VUs that each node has; so every one belongs to one node, as long as none is started by
+// an epoch that is over.
 type arrival struct {
 	*base
-	numbers *share.Sequence
-	due     func(int64) (time.Duration, bool)
-	free    chan *server // VUs without an iteration, the one that has waited longest first
+	due func(int64) (time.Duration, bool)
+	vus sync.WaitGroup
 
-	vus         sync.WaitGroup
-	open        []*server // VUs that take work; the dispatching goroutine's own
-	fresh       chan *server
-	growing     bool // an unplanned VU is being initialised; the dispatching goroutine's own
+	mu      sync.Mutex // guards what follows
+	line    line
+	opens   time.Duration   // when the first epoch begins
+	first   int64           // the first iteration of the epoch in force
+	numbers *share.Sequence // the own ones, from first on
+	turn    int64           // which of them is next
+	number  int64           // its number in the whole test
+	at      time.Duration   // when it is due on the run's clock; Never when there is none
+	excused time.Duration   // what was due before and could not be started in time is lost, not stalled
+	past    int64           // the first iteration of the test that may still be started here
+	manned  bool            // the planned VUs are being made
+	shut    bool            // no iteration is started any more
+	given   int64           // iterations given to VUs
+
+	slots       []int // own, ascending
+	later       []int // own slots without a server, ascending
+	vacant      map[int]*vacancy
+	servers     map[int]*server
+	free        queue
+	growing     bool // an unplanned VU is being initialised
 	warned      bool
-	initialised atomic.Int64
+	initialised int
+	leavers     []*server
+	released    map[int]int64
+	arrivals    []Handover
+	sheet       timesheet
+	over        bool
+	final       time.Duration // what was reached then
 }
 
-// server is a VU that waits for iterations.
-type server struct {
-	slot int
-	work chan arrivalTask // of one: a free server can always be given an iteration
+// vacancy is an own slot that has no server yet, or one that left before it had any.
+type vacancy struct {
+	next    int64         // the VU's next iteration number
+	since   time.Duration // when the slot came
+	awaited bool          // another node has yet to let it go
 }
 
-type arrivalTask struct {
-	number, count int64
-	due           time.Time
-}
-
-func newArrival(b *base, numbers *share.Sequence) *arrival {
-	e := &arrival{
-		base: b, numbers: numbers, due: b.scenario.ArrivalSchedule(),
-		free: make(chan *server, len(b.slots)), fresh: make(chan *server, 1),
+func newArrival(b *base, e Epoch) *arrival {
+	a := &arrival{
+		base: b, due: b.scenario.ArrivalSchedule(), opens: e.From, excused: -1,
+		vacant: map[int]*vacancy{}, servers: map[int]*server{}, released: map[int]int64{},
 	}
-	e.initialised.Store(int64(e.planned()))
-	return e
+	a.line.last = e.Number
+	a.take(e)
+	a.initialised = a.planned()
+	return a
 }
 
-// planned is the number of own VUs that were initialised before the start.
+// planned is the number of own VUs that are initialised before they are needed.
 func (e *arrival) planned() int {
-	n := 0
-	for _, slot := range e.slots {
-		if slot < e.scenario.PreAllocatedVUs {
-			n++
-		}
-	}
+	n, _ := slices.BinarySearch(e.slots, e.scenario.PreAllocatedVUs)
 	return n
 }
 
 // Run starts iterations along the schedule.
-func (e *arrival) Run(ctx context.Context, start time.Time) error {
-	return e.run(ctx, start, e.dispatch)
+func (e *arrival) Run(ctx context.Context) error {
+	defer e.close()
+	if !e.Marked && len(e.slots) == 0 {
+		e.finish()
+		return nil
+	}
+	return e.run(ctx, e.conduct)
 }
 
-func (e *arrival) dispatch(ctx context.Context, begin time.Time) {
-	growth, cancel := context.WithCancel(ctx)
-	for _, slot := range e.slots[:e.planned()] {
-		s := e.newServer(slot)
-		e.free <- s
-		e.vus.Go(func() { e.serve(ctx, s, e.get(ctx, slot)) })
+// conduct gives iterations to VUs when they are due, and follows the epochs.
+func (e *arrival) conduct(ctx context.Context) {
+	timer := newTimer()
+	halted := e.halted
+	now := e.Clock.Now()
+	e.excuse(now)
+	for {
+		next := e.update(ctx, now)
+		if halted == nil && e.quiet() {
+			break
+		}
+		switch e.Clock.wait(timer, next, e.wake, halted, ctx.Done()) {
+		case signalTime:
+			now = max(next, e.Clock.Now())
+		case signalWake:
+			now = max(now, e.Clock.Now())
+		case signalStop:
+			halted = nil
+			now = max(now, e.Clock.Now())
+			e.halt()
+		case signalOver:
+			e.dismiss()
+			return
+		}
 	}
-	e.follow(ctx, growth, begin)
-	<-e.halted
-	cancel()
-	if e.growing {
-		<-e.fresh
+	e.dismiss()
+}
+
+// halt lets nothing begin any more but what was due by the regular end, and makes no VUs.
+func (e *arrival) halt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shut = !e.expired
+	for _, s := range e.servers {
+		if s.making && s.fresh {
+			s.halt()
+		}
 	}
-	for _, s := range e.open {
+}
+
+// quiet reports that nothing runs, and nothing waits for the end of a promise or has to be passed on.
+func (e *arrival) quiet() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.servers {
+		if s.busy || s.making {
+			return false
+		}
+	}
+	return (e.shut || e.at == Never) && (len(e.leavers) == 0 || !e.departing())
+}
+
+// dismiss ends all servers.
+func (e *arrival) dismiss() {
+	e.mu.Lock()
+	e.shut = true
+	for _, s := range e.servers {
 		close(s.work)
 	}
+	e.mu.Unlock()
 	e.vus.Wait()
 }
 
-// follow goes through the own iterations in order of their times, until the schedule's end, Stop or ctx.
-func (e *arrival) follow(ctx, growth context.Context, begin time.Time) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
-	for count := int64(0); ; {
-		number := e.numbers.Next()
-		offset, ok := e.due(number)
-		if !ok {
-			return
+// close gives the VUs back. What a promise has kept until now is lost.
+func (e *arrival) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	reached := e.reached()
+	for slot, s := range e.servers {
+		s.cut()
+		if s.made {
+			e.Pool.Put(e.index, e.offset+slot)
 		}
-		due := begin.Add(offset)
-		if !e.wait(ctx, timer, due) {
-			return
+		e.sheet.change(&s.use, unused, max(s.since, e.Clock.Now()))
+		if s.leaving {
+			e.Pool.Release(e.offset + slot)
+			e.released[slot] = s.next
+		} else {
+			e.vacant[slot] = &vacancy{next: s.next}
 		}
-		select {
-		case s := <-e.free:
-			s.work <- arrivalTask{number: number, count: count, due: due}
-			count++
+	}
+	if e.expired && e.at < Never {
+		e.skip(e.ends() + 1)
+		reached = max(reached, e.ends())
+	}
+	clear(e.servers)
+	e.leavers = slices.DeleteFunc(e.leavers, func(s *server) bool { return !s.awaited })
+	e.over, e.final = true, reached
+	e.settleOver()
+}
+
+// settleOver follows epochs after the end.
+func (e *arrival) settleOver() {
+	for epoch, ok := e.line.begin(Never); ok; epoch, ok = e.line.begin(Never) {
+		e.take(epoch)
+		e.at = Never
+	}
+	e.welcome(nil)
+	e.letGo()
+}
+
+// excuse notes that what is due before now and has not been started could not be.
+func (e *arrival) excuse(now time.Duration) { e.excused = max(e.excused, now) }
+
+// update does all that is due at now, and returns when there is something to do next.
+func (e *arrival) update(ctx context.Context, now time.Duration) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if open := max(e.opens, e.begins()); now < open {
+		return e.wait(ctx, now, open)
+	}
+	e.man(ctx)
+	next := e.dispatch(ctx, now)
+	e.welcome(ctx)
+	next = min(next, e.cutDue(now))
+	e.letGo()
+	return next
+}
+
+// wait follows epochs while the scenario has yet to begin.
+func (e *arrival) wait(ctx context.Context, now, open time.Duration) time.Duration {
+	if now < e.opens {
+		return e.opens
+	}
+	for epoch, ok := e.line.begin(now); ok; epoch, ok = e.line.begin(now) {
+		e.take(epoch)
+	}
+	e.letGo()
+	return min(open, e.line.next())
+}
+
+// dispatch goes through the own iterations in order of their times, and through the epochs between them.
+func (e *arrival) dispatch(ctx context.Context, now time.Duration) time.Duration {
+	for !e.shut {
+		next := e.line.next()
+		switch {
+		case next <= now && next <= e.at:
+			epoch, _ := e.line.begin(now)
+			e.take(epoch)
+			e.recruit(ctx)
+		case e.at > now:
+			return min(e.at, next)
+		case e.at >= e.line.holds():
+			return next
+		case now-e.at > tooLate:
+			e.skip(min(now-tooLate, next, e.line.holds()))
 		default:
-			e.events.Dropped(e.index, 1, NoFreeVU, NoSlot)
-			e.grow(ctx, growth)
+			e.give(ctx)
+			e.advance()
+		}
+	}
+	for epoch, ok := e.line.begin(now); ok; epoch, ok = e.line.begin(now) {
+		e.take(epoch)
+	}
+	return e.line.next()
+}
+
+// give starts the next iteration, where that can be.
+func (e *arrival) give(ctx context.Context) {
+	if !e.Fence.Open() {
+		e.counts.lost.Add(1)
+		return
+	}
+	s := e.free.pop()
+	if s == nil {
+		e.drop(1, NoFreeVU, NoSlot)
+		e.grow(ctx)
+		return
+	}
+	s.busy = true
+	e.counts.started.Add(1)
+	s.work <- arrivalTask{number: e.number, count: e.given, due: e.at}
+	e.given++
+}
+
+// advance goes on to the next own iteration.
+func (e *arrival) advance() {
+	e.turn++
+	e.past = e.number + 1
+	e.look()
+}
+
+// look finds out about the next own iteration.
+func (e *arrival) look() {
+	e.at = Never
+	if e.numbers.Empty() {
+		return
+	}
+	e.number = e.first + e.numbers.At(e.turn)
+	if due, ok := e.due(e.number); ok {
+		e.at = e.begins() + due
+	}
+}
+
+// skip gives up the own iterations that were due before a moment, and the next one in any case.
+func (e *arrival) skip(before time.Duration) {
+	lost := e.ordinal(min(before, e.excused))
+	if !e.Fence.Open() || e.stopping.Load() && e.line.held != nil {
+		lost = e.ordinal(before)
+	}
+	if n := lost - e.turn; n > 0 {
+		e.counts.lost.Add(n)
+		e.turn = lost
+	}
+	if n := e.ordinal(before) - e.turn; n > 0 {
+		e.drop(n, Stalled, NoSlot)
+		e.turn += n
+	}
+	e.past = max(e.past, e.scenario.DueBefore(before))
+	e.look()
+}
+
+// ordinal is which of the own iterations is the first that is due at a moment on the run's clock or later.
+func (e *arrival) ordinal(t time.Duration) int64 {
+	return e.numbers.Before(e.scenario.DueBefore(t) - e.first)
+}
+
+// take makes an epoch the one in force; the iterations due before it are done with.
+func (e *arrival) take(epoch Epoch) {
+	e.first = e.scenario.DueBefore(epoch.From)
+	e.numbers, e.turn = epoch.Share.Iterations(e.index), 0
+	if n := e.numbers.Before(e.past - e.first); n > 0 { // no promise was made for it: they may have been started
+		e.counts.lost.Add(n)
+		e.turn = n
+	}
+	e.look()
+	old := e.slots
+	e.slots, e.later = epoch.Share.Slots(e.index), nil
+	var work share.Work
+	if len(epoch.Work) > 0 {
+		work = epoch.Work[e.index]
+	}
+	awaits := map[int]bool{}
+	for slot := range epoch.Awaits.Values() {
+		awaits[slot-e.offset] = true
+	}
+	for _, slot := range e.slots {
+		e.gain(slot, vacancy{next: work.Next[slot], since: epoch.From, awaited: awaits[slot]})
+	}
+	for _, slot := range old {
+		if _, still := slices.BinarySearch(e.slots, slot); !still {
+			e.depart(slot, epoch.From)
 		}
 	}
 }
 
-// wait sleeps until due, not at all when it has passed, and reports false when Stop or ctx came first.
-func (e *arrival) wait(ctx context.Context, timer *time.Timer, due time.Time) bool {
-	if d := time.Until(due); d > 0 {
-		timer.Reset(d)
-		select {
-		case <-timer.C:
-			return true
-		case <-e.soft:
-			return false
-		case <-ctx.Done():
-			return false
+// gain makes sure of an own slot's server or vacancy.
+func (e *arrival) gain(slot int, v vacancy) {
+	v.next = max(v.next, e.released[slot]) // it may come back from a node that never began it
+	delete(e.released, slot)
+	for _, s := range e.leavers {
+		if s.slot == slot { // it has not been let go: nobody else can have it
+			s.leaving = false
+			if e.servers[slot] == nil {
+				v = vacancy{next: s.next, since: v.since, awaited: s.awaited}
+			}
 		}
 	}
-	select {
-	case <-e.soft:
-		return false
-	case <-ctx.Done():
-		return false
-	default:
-		return true
+	if e.servers[slot] != nil {
+		return
+	}
+	if e.vacant[slot] == nil {
+		e.vacant[slot] = &v
+	}
+	e.later = append(e.later, slot)
+}
+
+// depart begins to give a slot up.
+func (e *arrival) depart(slot int, at time.Duration) {
+	s := e.servers[slot]
+	if s == nil {
+		v := e.vacant[slot]
+		delete(e.vacant, slot)
+		none := func() {}
+		s = &server{slot: slot, next: v.next, awaited: v.awaited, work: make(chan arrivalTask), cut: none, halt: none}
+	}
+	s.leaving = true
+	s.cutAt = addTimes(at, e.scenario.GracefulStop)
+	s.halt()
+	e.free.remove(s)
+	e.leavers = append(e.leavers, s)
+}
+
+// man lets the planned VUs serve, which were initialised before.
+func (e *arrival) man(ctx context.Context) {
+	if e.manned {
+		return
+	}
+	e.recruit(ctx)
+	e.manned = true
+}
+
+// recruit makes the VUs of planned slots that have none.
+func (e *arrival) recruit(ctx context.Context) {
+	later := e.later
+	e.later = nil
+	for _, slot := range later {
+		v := e.vacant[slot]
+		if slot >= e.scenario.PreAllocatedVUs || v.awaited || e.stopping.Load() {
+			e.later = append(e.later, slot)
+			continue
+		}
+		s := e.hire(ctx, slot)
+		if e.manned {
+			e.sheet.change(&s.use, waiting, s.since)
+		} else {
+			e.free.push(s)
+		}
 	}
 }
 
-func (e *arrival) newServer(slot int) *server {
-	s := &server{slot: slot, work: make(chan arrivalTask, 1)}
-	e.open = append(e.open, s)
+// hire begins to make the VU of a vacant slot.
+func (e *arrival) hire(ctx context.Context, slot int) *server {
+	v := e.vacant[slot]
+	delete(e.vacant, slot)
+	s := &server{
+		slot: slot, next: v.next, since: max(v.since, e.begins()),
+		work: make(chan arrivalTask, 1), making: true, fresh: e.manned,
+	}
+	s.ctx, s.cut = context.WithCancel(ctx)
+	making, halt := context.WithCancel(s.ctx)
+	s.halt = halt
+	e.servers[slot] = s
+	e.vus.Go(func() { e.serve(making, s) })
 	return s
 }
 
-// grow initialises one more VU in the background, one at a time, up to maxVUs. Its making ends with growth, its
-// iterations with ctx as those of all others.
-func (e *arrival) grow(ctx, growth context.Context) {
-	if e.growing {
-		select {
-		case <-e.fresh:
-			e.growing = false
-		default:
-			return
-		}
+// grow initialises one more VU in the background, one at a time, up to the own part of maxVUs.
+func (e *arrival) grow(ctx context.Context) {
+	if e.growing || e.stopping.Load() {
+		return
 	}
-	next := len(e.open)
-	if next == len(e.slots) {
-		if !e.warned {
+	k := slices.IndexFunc(e.later, func(slot int) bool { return !e.vacant[slot].awaited })
+	if k < 0 {
+		if !e.warned && len(e.later) == 0 {
 			e.warned = true
-			e.events.Warn(e.index, fmt.Sprintf("all %d VUs are busy and maxVUs is reached: iterations that are due are dropped", next))
+			e.Events.Warn(e.index, fmt.Sprintf("all %d VUs are busy and maxVUs is reached: iterations that are due are dropped", len(e.slots)))
 		}
 		return
 	}
-	e.growing = true
-	s := e.newServer(e.slots[next])
-	e.vus.Go(func() {
-		vu := e.get(growth, s.slot)
-		if vu != nil {
-			e.initialised.Add(1)
-			e.free <- s
+	s := e.hire(ctx, e.later[k])
+	e.later = slices.Delete(e.later, k, k+1)
+	s.grown, e.growing = true, true
+}
+
+// welcome takes slots over that other nodes have let go. One that has left meanwhile is passed on.
+func (e *arrival) welcome(ctx context.Context) {
+	came := false
+	e.arrivals = slices.DeleteFunc(e.arrivals, func(h Handover) bool {
+		slot := h.Slot - e.offset
+		for _, s := range e.leavers {
+			if s.slot == slot && s.awaited {
+				s.next, s.awaited = max(s.next, h.Next), false
+				return true
+			}
 		}
-		e.fresh <- s
-		e.serve(ctx, s, vu)
+		v := e.vacant[slot]
+		if v == nil || !v.awaited {
+			return len(e.line.queue) == 0
+		}
+		v.awaited = false
+		if v.since > e.begins() { // before, what was handed over may be the count of another scenario
+			v.next = max(v.next, h.Next)
+		}
+		came = true
+		return true
 	})
+	if came && e.manned && !e.over {
+		e.recruit(ctx)
+	}
 }
 
-// serve runs iterations on a VU until there will be no more.
-func (e *arrival) serve(ctx context.Context, s *server, vu VU) {
-	if vu == nil {
+// cutDue interrupts servers that have left and were given long enough, and returns when the next one is due.
+func (e *arrival) cutDue(now time.Duration) time.Duration {
+	next := Never
+	for _, s := range e.leavers {
+		switch {
+		case !s.leaving || !s.busy:
+		case s.cutAt <= now:
+			s.cut()
+		default:
+			next = min(next, s.cutAt)
+		}
+	}
+	return next
+}
+
+// letGo gives back the VUs of slots that have left and ended. arrival.mu is given up meanwhile; only the dispatching
+// goroutine comes here.
+func (e *arrival) letGo() {
+	var gone []*server
+	e.leavers = slices.DeleteFunc(e.leavers, func(s *server) bool {
+		if s.leaving && !s.busy && !s.making && !s.awaited {
+			gone = append(gone, s)
+			if e.servers[s.slot] == s {
+				delete(e.servers, s.slot)
+				if s.made {
+					e.initialised--
+				}
+			}
+			close(s.work)
+			return true
+		}
+		return !s.leaving
+	})
+	if len(gone) == 0 {
 		return
 	}
-	defer e.put(s.slot)
-	inVU := int64(0)
-	for task := range s.work {
-		e.active.Add(1)
-		e.started.Add(1)
-		e.events.Lateness(e.index, time.Since(task.due))
-		e.iterate(ctx, vu, Iteration{Scenario: e.index, InTest: task.number, InInstance: task.count, InVU: inVU})
-		e.active.Add(-1)
-		inVU++
-		e.free <- s
+	e.mu.Unlock()
+	for _, s := range gone {
+		s.cut()
+		if s.made {
+			e.Pool.Put(e.index, e.offset+s.slot)
+		}
+		e.Pool.Release(e.offset + s.slot)
 	}
-}
-
-// Progress counts time and shows the planned rate of this node.
-func (e *arrival) Progress() Progress {
-	own := float64(len(e.slots)) / float64(max(1, e.max))
-	rate := rated(e.scenario.RateAt(min(e.elapsed(), e.regular))*own, e.scenario.PeakRate()*own)
-	width := digits(int64(len(e.slots)))
-	p := e.timed(fmt.Sprintf("%0*d/%0*d VUs", width, e.active.Load(), width, e.initialised.Load()), e.regular.String(), rate)
-	p.Max = int(e.initialised.Load())
-	return p
+	e.mu.Lock()
+	for _, s := range gone {
+		e.released[s.slot] = s.next
+	}
 }

@@ -8,54 +8,58 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"hive/engine/share"
 )
 
-// New makes the executor of a scenario's share on this node; index is the scenario's number in the plan.
-func New(s Scenario, index int, sh share.Share, pool Pool, ev Events) (Executor, error) {
-	if n := len(sh.Plan().Scenarios); index < 0 || index >= n {
-		return nil, fmt.Errorf("executor: scenario %d of a share of %d scenarios", index, n)
-	}
-	if got, want := sh.Max(index), s.MaxVUs(); got != want {
-		return nil, fmt.Errorf("executor: scenario %q has %d VUs, but the share was made for %d", s.Name, want, got)
-	}
+// tooLate is how long after its time an arrival may still begin; a machine that stood still longer does not send what
+// it missed in a burst.
+const tooLate = 250 * time.Millisecond
+
+// New makes the executor of a scenario's share on this node, as the first epoch in which it takes part has it; index is
+// the scenario's number in the plan.
+func New(s Scenario, index int, e Epoch, c Config) (Executor, error) {
 	b := &base{
-		scenario: s, index: index, pool: pool, events: ev, slots: sh.Slots(index), offset: sh.Base(index),
-		max: int64(sh.Max(index)), complete: sh.Complete(index), regular: s.Regular(),
-		soft: make(chan struct{}), halted: make(chan struct{}),
+		Config: c, scenario: s, index: index, regular: s.Regular(),
+		soft: make(chan struct{}), halted: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 	}
+	if c.Pool == nil || c.Events == nil || c.Clock == nil {
+		return nil, fmt.Errorf("executor: scenario %q: found a Config without a Pool, Events or a Clock, want all three", s.Name)
+	}
+	if err := b.fits(e); err != nil {
+		return nil, err
+	}
+	b.offset, b.max = e.Share.Base(index), int64(e.Share.Max(index))
+	b.drained.Store(int64(Never))
+	b.end.Store(int64(addTimes(b.begins(), b.regular)))
+	b.plain = !c.Marked && e.Share.Complete(index)
 	switch s.Executor {
 	case SharedIterations:
-		return newSharedIterations(b, sh.Iterations(index)), nil
+		return newSharedIterations(b, e)
 	case PerVUIterations:
-		return newPerVUIterations(b), nil
+		return newPerVUIterations(b, e), nil
 	case ConstantVUs:
-		return newConstantVUs(b), nil
+		return newConstantVUs(b, e), nil
 	case RampingVUs:
-		return newRampingVUs(b), nil
+		return newRampingVUs(b, e), nil
 	case ConstantArrivalRate, RampingArrivalRate:
-		return newArrival(b, sh.Iterations(index)), nil
+		return newArrival(b, e), nil
 	case ExternallyControlled:
-		return newControlled(b), nil
+		return newControlled(b, e), nil
 	}
 	return nil, fmt.Errorf("executor: unknown executor %q", s.Executor)
 }
 
 // body is what differs between executors. It starts goroutines, waits for them and returns: when its work is
 // done, or when no new iterations may start (base.stopping, base.halted) and the running ones have ended.
-type body func(ctx context.Context, begin time.Time)
+type body func(ctx context.Context)
 
 // base is what executors have in common: the phases of a run, the counting and the VUs.
 type base struct {
+	Config
 	scenario Scenario
 	index    int
-	pool     Pool
-	events   Events
-	slots    []int // own slots, from the scenario's base, ascending
-	offset   int   // the scenario's base
+	offset   int   // the scenario's first slot in the row of the test
 	max      int64 // VUs of the scenario in the whole test
-	complete bool  // every one of them is here
+	plain    bool  // all of them are here for ever: iterations are counted plainly
 	regular  time.Duration
 
 	stop     sync.Once
@@ -63,45 +67,90 @@ type base struct {
 	halted   chan struct{} // closed when no new iterations may start
 	stopping atomic.Bool   // says the same, more cheaply
 	expired  bool          // the regular end came first; set before halted is closed
+	wake     chan struct{} // of one: wakes the goroutine of the body
+	end      atomic.Int64  // the regular end on the run's clock
+	moved    chan struct{} // of one: the end is another
+	drained  atomic.Int64  // when the last slots leave, or Never
+	settle   func() bool   // reports that work is done which no other node will do; may be nil
 
-	opens    atomic.Pointer[time.Time] // when the scenario is to begin
-	begun    atomic.Pointer[time.Time] // when the scenario began
+	begun    atomic.Bool
 	done     atomic.Bool
 	frozen   atomic.Int64 // elapsed time at the end, in ns
-	started  atomic.Int64 // iterations
 	active   atomic.Int64 // VUs
+	counts   counts
 	failOnce sync.Once
 	failure  error
 	abort    context.CancelFunc // ends everything after a failure; set before the body runs
 }
 
+// counts are what became of iterations.
+type counts struct {
+	started, completed, interrupted, lost atomic.Int64
+	dropped                               [Stalled + 1]atomic.Int64
+}
+
+// fits reports an epoch that is not of this scenario.
+func (b *base) fits(e Epoch) error {
+	plan := e.Share.Plan()
+	if n := len(plan.Scenarios); b.index < 0 || b.index >= n {
+		return fmt.Errorf("executor: scenario %d of a share of %d scenarios", b.index, n)
+	}
+	if got, want := e.Share.Max(b.index), b.scenario.MaxVUs(); got != want {
+		return fmt.Errorf("executor: scenario %q has %d VUs, but the share was made for %d", b.scenario.Name, want, got)
+	}
+	if n := len(e.Work); n != 0 && n != len(plan.Scenarios) {
+		return fmt.Errorf("executor: epoch %d has work for %d scenarios, want %d or none", e.Number, n, len(plan.Scenarios))
+	}
+	return nil
+}
+
 // Stop ends the scenario gracefully.
 func (b *base) Stop() { b.stop.Do(func() { close(b.soft) }) }
 
+// tell wakes the goroutine of the body.
+func (b *base) tell() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ask says that marks want to be raised.
+func (b *base) ask() {
+	select {
+	case b.NeedMarks <- struct{}{}:
+	default:
+	}
+}
+
+// begins and ends are the scenario's regular span on the run's clock.
+func (b *base) begins() time.Duration { return b.scenario.StartTime }
+func (b *base) ends() time.Duration   { return time.Duration(b.end.Load()) }
+
+// endAt moves the regular end.
+func (b *base) endAt(run time.Duration) {
+	b.end.Store(int64(run))
+	select {
+	case b.moved <- struct{}{}:
+	default:
+	}
+}
+
 // run takes the body through the phases: waiting, regular, graceful, cut.
-func (b *base) run(ctx context.Context, start time.Time, work body) error {
+func (b *base) run(ctx context.Context, work body) error {
 	defer b.finish()
-	if len(b.slots) == 0 {
-		return nil
-	}
-	begin := start.Add(b.scenario.StartTime)
-	b.opens.Store(&begin)
-	if !b.sleepUntil(ctx, begin) {
-		return nil
-	}
-	b.begun.Store(&begin)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.abort = cancel
-
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		work(ctx, begin)
+		work(ctx)
 	}()
-	if b.awaitHalt(ctx, begin, ended) {
-		b.halt()
-		after(ctx, b.scenario.Tail(), ended)
+	if b.awaitHalt(ctx, ended) {
+		b.stopping.Store(true)
+		close(b.halted)
+		b.tail(ctx, ended)
 		cancel()
 		<-ended
 	}
@@ -109,64 +158,108 @@ func (b *base) run(ctx context.Context, start time.Time, work body) error {
 }
 
 // awaitHalt waits for whatever ends the regular phase and reports whether the body has still to end.
-func (b *base) awaitHalt(ctx context.Context, begin time.Time, ended <-chan struct{}) bool {
-	var regular <-chan time.Time
-	if b.regular < math.MaxInt64 {
-		t := time.NewTimer(time.Until(begin.Add(b.regular)))
-		defer t.Stop()
-		regular = t.C
+func (b *base) awaitHalt(ctx context.Context, ended <-chan struct{}) bool {
+	stop, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var settled sync.WaitGroup
+	defer settled.Wait()
+	settled.Go(func() {
+		select {
+		case <-b.soft:
+			b.depart(stop)
+			cancel()
+		case <-stop.Done():
+		}
+	})
+	defer cancel()
+	timer := newTimer()
+	if !b.begun.Load() {
+		switch b.Clock.wait(timer, b.begins(), nil, ended, stop.Done()) {
+		case signalTime:
+			b.begun.Store(true)
+		case signalStop:
+			return false
+		case signalOver:
+			return true
+		}
 	}
-	select {
-	case <-ended:
-		return false
-	case <-regular:
-		b.expired = true
-	case <-b.soft:
-	case <-ctx.Done():
+	for {
+		switch b.Clock.wait(timer, b.ends(), b.moved, ended, stop.Done()) {
+		case signalTime:
+			b.expired = true
+			return true
+		case signalStop:
+			return false
+		case signalOver:
+			return true
+		}
 	}
-	return true
 }
 
-func (b *base) halt() {
-	b.stopping.Store(true)
-	close(b.halted)
+// drain notes whether an epoch takes the last slots from this node.
+func (b *base) drain(e Epoch) {
+	if e.Share.VUs(b.index) > 0 {
+		b.drained.Store(int64(Never))
+		return
+	}
+	b.drained.Store(int64(e.From))
 }
 
-// after waits for d, ctx or done, whichever comes first.
-func after(ctx context.Context, d time.Duration, done <-chan struct{}) {
-	t := time.NewTimer(d)
+// departing reports that this node has no share any more, or is about to have none.
+func (b *base) departing() bool { return time.Duration(b.drained.Load()) < Never }
+
+// settling is how often a scenario that was stopped looks whether what it owes is done.
+const settling = 10 * time.Millisecond
+
+// depart waits with Stop until the share has been handed over, where that is about to happen: up to then it is this
+// node's, and so is what it has promised to do.
+func (b *base) depart(ctx context.Context) {
+	look := time.NewTicker(settling)
+	defer look.Stop()
+	for {
+		at := time.Duration(b.drained.Load())
+		if at == Never || b.Clock.Now() >= at && (b.settle == nil || b.settle()) {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tail waits for the iterations that run, for as long as they are given. A pause of the run makes that longer, unless
+// the scenario was stopped: a run that is stopped has to end.
+func (b *base) tail(ctx context.Context, ended <-chan struct{}) {
+	if b.expired {
+		b.Clock.wait(newTimer(), addTimes(b.ends(), b.scenario.Tail()), nil, ended, ctx.Done())
+		return
+	}
+	t := time.NewTimer(b.scenario.Tail())
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-ctx.Done():
-	case <-done:
+	case <-ended:
 	}
-}
-
-// sleepUntil reports false when Stop or ctx came before t.
-func (b *base) sleepUntil(ctx context.Context, t time.Time) bool {
-	timer := time.NewTimer(time.Until(t))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-b.soft:
-	case <-ctx.Done():
-	}
-	return false
 }
 
 func (b *base) finish() {
-	if begun := b.begun.Load(); begun != nil {
-		b.frozen.Store(int64(time.Since(*begun)))
-	}
+	b.frozen.Store(int64(b.elapsed()))
 	b.done.Store(true)
+}
+
+// clear reports whether an iteration may begin as far as the whole node is concerned.
+func (b *base) clear() bool {
+	cur := b.Clock.cur.Load()
+	return (!cur.halts || !b.Clock.Standing()) && b.Fence.Open()
 }
 
 // get takes the VU of one of the own slots. Nil means that there is none and the worker should leave; a failure
 // that is not due to the end of ctx ends the executor.
 func (b *base) get(ctx context.Context, slot int) VU {
-	vu, err := b.pool.Get(ctx, b.index, b.offset+slot)
+	vu, err := b.Pool.Get(ctx, b.index, b.offset+slot)
 	if err == nil {
 		return vu
 	}
@@ -179,50 +272,70 @@ func (b *base) get(ctx context.Context, slot int) VU {
 	return nil
 }
 
-func (b *base) put(slot int) { b.pool.Put(b.index, b.offset+slot) }
-
 // iterate runs one iteration and reports whether it came to its end.
 func (b *base) iterate(ctx context.Context, vu VU, it Iteration) bool {
-	b.events.Started(b.index)
+	b.Events.Started(b.index)
 	err := vu.Iterate(ctx, it)
-	b.events.Ended(b.index, err != nil)
-	return err == nil
+	b.Events.Ended(b.index, err != nil)
+	if err != nil {
+		b.counts.interrupted.Add(1)
+		return false
+	}
+	b.counts.completed.Add(1)
+	return true
 }
 
-// loop runs a VU's iteration n of a looping executor. With every VU of the scenario here, iterations are simply
-// counted; otherwise numbers are unique over the hive without a word between nodes: n·V + k for VU k of V.
+// drop counts iterations that will not run.
+func (b *base) drop(n int64, why Reason, slot int) {
+	b.counts.dropped[why].Add(n)
+	b.Events.Dropped(b.index, n, why, slot)
+}
+
+// loop runs a VU's iteration n of a looping executor. With every VU of the scenario here for ever, iterations are
+// simply counted; otherwise numbers are unique over the hive without a word between nodes: n·V + k for VU k of V.
 func (b *base) loop(ctx context.Context, vu VU, slot int, n int64) bool {
-	count := b.started.Add(1) - 1
+	count := b.counts.started.Add(1) - 1
 	it := Iteration{Scenario: b.index, InTest: count, InInstance: count, InVU: n}
-	if !b.complete {
+	if !b.plain {
 		it.InTest = n*b.max + int64(slot)
 	}
 	return b.iterate(ctx, vu, it)
 }
 
+// ledger is what all executors count. What has ended is read first, so that it is never more than what has started.
+func (b *base) ledger() Ledger {
+	l := Ledger{Completed: b.counts.completed.Load(), Interrupted: b.counts.interrupted.Load(), Lost: b.counts.lost.Load()}
+	l.Started = b.counts.started.Load()
+	for why := range b.counts.dropped {
+		if n := b.counts.dropped[why].Load(); n > 0 {
+			if l.Dropped == nil {
+				l.Dropped = map[string]int64{}
+			}
+			l.Dropped[Reason(why).String()] = n
+		}
+	}
+	return l
+}
+
 // elapsed is the time since the scenario began.
 func (b *base) elapsed() time.Duration {
-	begun := b.begun.Load()
 	switch {
-	case begun == nil:
+	case !b.begun.Load():
 		return 0
 	case b.done.Load():
 		return time.Duration(b.frozen.Load())
 	}
-	return time.Since(*begun)
+	return max(0, b.Clock.Now()-b.begins())
 }
 
 // untilBegin is how long the scenario still has to wait.
 func (b *base) untilBegin() time.Duration {
-	if opens := b.opens.Load(); opens != nil {
-		return max(0, time.Until(*opens))
-	}
-	return b.scenario.StartTime
+	return min(b.begins(), max(0, b.begins()-b.Clock.Now()))
 }
 
-// progress fills in what all executors show alike; vus stands first, what last.
-func (b *base) progress(fraction float64, vus, total string, elapsed time.Duration, what string) Progress {
-	p := Progress{Active: int(b.active.Load()), Max: len(b.slots), Started: b.begun.Load() != nil, Done: b.done.Load()}
+// progress fills in what all executors show alike; vus stands first, what last. own is the number of VUs here.
+func (b *base) progress(own int, fraction float64, vus, total string, elapsed time.Duration, what string) Progress {
+	p := Progress{Active: int(b.active.Load()), Max: own, Started: b.begun.Load(), Done: b.done.Load()}
 	switch {
 	case p.Done:
 		p.Fraction = 1
@@ -245,11 +358,11 @@ func (b *base) progress(fraction float64, vus, total string, elapsed time.Durati
 }
 
 // timed is progress for executors whose end is a matter of time.
-func (b *base) timed(vus, length, what string) Progress {
+func (b *base) timed(own int, vus, length, what string) Progress {
 	elapsed := min(b.elapsed(), b.regular)
 	fraction := 1.0
 	if b.regular > 0 {
 		fraction = float64(elapsed) / float64(b.regular)
 	}
-	return b.progress(fraction, vus, clock(elapsed, b.regular)+"/"+length, elapsed, what)
+	return b.progress(own, fraction, vus, clock(elapsed, b.regular)+"/"+length, elapsed, what)
 }

@@ -4,122 +4,165 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
 
-// controlled keeps as many VUs looping as it was last told, and can be paused.
+// controlled keeps as many VUs looping as it was last told, and can be paused by itself.
 type controlled struct {
-	*base
-	loopers loopers
-	changed chan struct{} // of one: wakes the goroutine that starts and releases VUs
-
-	mu     sync.Mutex // guards all below
-	vus    int        // wanted in the whole test
-	paused bool
-	ran    time.Duration // on the scenario's clock, up to since
-	since  time.Time     // when the clock went on; zero while it stands
+	*endless
+	control *control
 }
 
-func newControlled(b *base) *controlled {
-	b.regular = math.MaxInt64 // its clock can stand still, so it times itself
-	return &controlled{base: b, loopers: newLoopers(b), changed: make(chan struct{}, 1), vus: b.scenario.VUs}
+// control is what an externally-controlled scenario was told to do; it is the plan of its VUs.
+type control struct {
+	begins, length time.Duration // of the scenario; no length means no end
+
+	mu     sync.Mutex // guards what follows
+	scales []scale    // by time; the first one is in force
+	paused bool
+	ran    time.Duration // on the scenario's clock, up to turned
+	turned time.Duration // when the scenario's clock last stopped or went on, on the run's
+}
+
+// scale is how many VUs of the whole test loop from a moment on the run's clock on.
+type scale struct {
+	at  time.Duration
+	vus int
+}
+
+func newControlled(b *base, e Epoch) *controlled {
+	s := b.scenario
+	b.regular = math.MaxInt64 // its clock can stand still, so the end moves
+	c := &control{begins: s.StartTime, length: s.Duration, turned: s.StartTime, scales: []scale{{at: s.StartTime, vus: s.VUs}}}
+	b.end.Store(int64(c.end()))
+	crew := newCrew(b, c)
+	crew.part = defaultGracefulStop // it has no gracefulStop of its own
+	return &controlled{endless: newEndless(crew, e), control: c}
 }
 
 // Run loops and obeys until the duration has passed on the scenario's own clock, if it has one.
-func (e *controlled) Run(ctx context.Context, start time.Time) error {
-	defer e.hold()
-	return e.run(ctx, start, e.obey)
+func (e *controlled) Run(ctx context.Context) error {
+	defer func() { e.control.pause(e.Clock.Now(), false) }()
+	return e.endless.Run(ctx)
 }
 
-func (e *controlled) obey(ctx context.Context, _ time.Time) {
-	defer e.loopers.close()
-	for {
-		left := e.apply(ctx)
-		if left <= 0 {
-			break
+// end is when the duration will have passed, on the run's clock; the caller holds mu, or is alone.
+func (c *control) end() time.Duration {
+	if c.length == 0 || c.paused {
+		return Never
+	}
+	return addTimes(c.turned, c.length-c.ran)
+}
+
+// elapsed is the time on the scenario's clock; the caller holds mu.
+func (c *control) elapsed(now time.Duration) time.Duration {
+	if c.paused {
+		return c.ran
+	}
+	return c.ran + max(0, now-c.turned)
+}
+
+// pause stops the scenario's clock; shown says that VUs are to stop with it.
+func (c *control) pause(now time.Duration, shown bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paused {
+		return
+	}
+	c.ran = c.elapsed(now)
+	if c.length > 0 {
+		c.ran = min(c.ran, c.length)
+	}
+	if c.paused = shown; shown {
+		c.turned = max(now, c.begins)
+	} else {
+		c.turned = Never
+	}
+}
+
+func (c *control) resume(now time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paused {
+		c.paused, c.turned = false, max(now, c.begins)
+	}
+}
+
+// set adds a scale.
+func (c *control) set(s scale, now time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scales = slices.DeleteFunc(c.scales, func(o scale) bool { return o.at >= s.at && o.at > c.begins })
+	c.scales = append(c.scales, s)
+	for len(c.scales) > 1 && c.scales[1].at <= now {
+		c.scales = c.scales[1:]
+	}
+}
+
+// count implements plan.
+func (c *control) count(t time.Duration) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t < 0 || c.paused {
+		return 0
+	}
+	vus := c.scales[0].vus
+	for _, s := range c.scales {
+		if s.at <= c.begins+t {
+			vus = s.vus
 		}
-		if !e.await(left) {
-			break
+	}
+	return vus
+}
+
+// since implements plan: whatever changes VUs changes them at once.
+func (c *control) since(_ int, t time.Duration) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.turned
+	for _, s := range c.scales {
+		if s.at <= c.begins+t {
+			at = max(at, s.at)
 		}
 	}
-	for _, l := range e.loopers.of {
-		l.release(0)
-	}
+	return max(0, min(t, at-c.begins))
 }
 
-// await waits for a change, for at most left, and reports false when the scenario is over.
-func (e *controlled) await(left time.Duration) bool {
-	t := time.NewTimer(left)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-e.changed:
-	case <-e.halted:
-		return false
+// next implements plan.
+func (c *control) next(t time.Duration, slots []int) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t < 0 && len(slots) > 0 {
+		return 0
 	}
-	return true
-}
-
-// apply starts and releases VUs as last told, and returns how long the scenario still has to run.
-func (e *controlled) apply(ctx context.Context) time.Duration {
-	e.mu.Lock()
-	vus, paused := e.vus, e.paused
-	if !paused && e.since.IsZero() {
-		e.since = time.Now()
-	}
-	left := time.Duration(math.MaxInt64)
-	if d := e.scenario.Duration; d > 0 && !paused {
-		left = d - e.clock()
-	}
-	e.mu.Unlock()
-	for _, slot := range e.slots {
-		if l := e.loopers.of[slot]; !paused && slot < vus && left > 0 {
-			l.start(ctx)
-		} else {
-			l.release(forever)
+	for _, s := range c.scales {
+		if s.at > c.begins+t {
+			return s.at - c.begins
 		}
 	}
-	return left
-}
-
-// clock is the time on the scenario's clock; the caller holds mu.
-func (e *controlled) clock() time.Duration {
-	if e.since.IsZero() {
-		return e.ran
-	}
-	return e.ran + time.Since(e.since)
-}
-
-// hold stops the clock.
-func (e *controlled) hold() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.ran, e.since = e.clock(), time.Time{}
-}
-
-// tell wakes the obeying goroutine.
-func (e *controlled) tell() {
-	select {
-	case e.changed <- struct{}{}:
-	default:
-	}
+	return Never
 }
 
 // Pause lets running iterations end and starts no new ones.
 func (e *controlled) Pause() {
-	e.mu.Lock()
-	e.ran, e.since = e.clock(), time.Time{}
-	e.paused = true
-	e.mu.Unlock()
-	e.tell()
+	e.control.pause(e.Clock.Now(), true)
+	e.turn()
 }
 
 // Resume goes on after Pause.
 func (e *controlled) Resume() {
-	e.mu.Lock()
-	e.paused = false
-	e.mu.Unlock()
+	e.control.resume(e.Clock.Now())
+	e.turn()
+}
+
+// turn lets everybody look at the control again.
+func (e *controlled) turn() {
+	e.control.mu.Lock()
+	end := e.control.end()
+	e.control.mu.Unlock()
+	e.endAt(end)
 	e.tell()
 }
 
@@ -129,30 +172,36 @@ func (e *controlled) Scale(vus, maxVUs int) error {
 	if maxVUs != 0 && maxVUs != e.scenario.VULimit {
 		return fmt.Errorf("scenario %s: maxVUs is %d for this run and cannot become %d", e.scenario.Name, e.scenario.VULimit, maxVUs)
 	}
+	return e.ScaleAt(vus, e.Clock.Now())
+}
+
+// ScaleAt sets how many VUs run in the whole test from a moment on the run's clock on. It takes the place of what was
+// to come after that moment.
+func (e *controlled) ScaleAt(vus int, run time.Duration) error {
 	if vus < 0 || vus > e.scenario.VULimit {
 		return fmt.Errorf("scenario %s: cannot scale to %d VUs, want 0 to %d (maxVUs)", e.scenario.Name, vus, e.scenario.VULimit)
 	}
-	e.mu.Lock()
-	e.vus = vus
-	e.mu.Unlock()
+	e.control.set(scale{at: max(run, e.begins()), vus: vus}, e.Clock.Now())
 	e.tell()
 	return nil
 }
 
 // Progress counts time on the scenario's clock.
 func (e *controlled) Progress() Progress {
-	e.mu.Lock()
-	elapsed, paused := e.clock(), e.paused
-	e.mu.Unlock()
-	vus := counted(e.active.Load(), int64(len(e.slots))) + " VUs"
+	c := e.control
+	c.mu.Lock()
+	elapsed, paused := c.elapsed(e.Clock.Now()), c.paused
+	c.mu.Unlock()
+	own := e.own()
+	vus := counted(e.active.Load(), int64(own)) + " VUs"
 	what := ""
 	if paused {
 		what = "paused"
 	}
 	d := e.scenario.Duration
 	if d == 0 {
-		return e.progress(0, vus, clock(elapsed, time.Hour), elapsed, what)
+		return e.progress(own, 0, vus, clock(elapsed, time.Hour), elapsed, what)
 	}
 	elapsed = min(elapsed, d)
-	return e.progress(float64(elapsed)/float64(d), vus, clock(elapsed, d)+"/"+d.String(), elapsed, what)
+	return e.progress(own, float64(elapsed)/float64(d), vus, clock(elapsed, d)+"/"+d.String(), elapsed, what)
 }

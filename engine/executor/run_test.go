@@ -18,6 +18,7 @@ type field struct {
 	take     func(it Iteration) time.Duration // of one iteration
 	initTime time.Duration
 	initErr  error
+	clock    *Clock // of the run; may be nil
 
 	mu          sync.Mutex
 	began       time.Time
@@ -35,6 +36,7 @@ type field struct {
 
 type event struct {
 	at   time.Duration
+	run  time.Duration // on the run's clock, where there is one
 	slot int
 	Iteration
 }
@@ -69,6 +71,8 @@ func (f *field) Put(scenario, slot int) {
 	defer f.mu.Unlock()
 	delete(f.out, slot)
 }
+
+func (f *field) Release(int) {}
 
 func (f *field) Started(int) {
 	f.mu.Lock()
@@ -116,7 +120,11 @@ type man struct {
 func (m *man) Iterate(ctx context.Context, it Iteration) error {
 	f := m.field
 	f.mu.Lock()
-	f.starts = append(f.starts, event{time.Since(f.began), m.slot, it})
+	e := event{at: time.Since(f.began), slot: m.slot, Iteration: it}
+	if f.clock != nil {
+		e.run = f.clock.Now()
+	}
+	f.starts = append(f.starts, e)
 	f.mu.Unlock()
 	select {
 	case <-time.After(f.take(it)):
@@ -158,10 +166,13 @@ func upTo(n int) []int64 {
 	return list
 }
 
-// start makes an executor of the whole scenario.
+// whole is the epoch of a run on one machine.
+func whole(s Scenario) Epoch { return Epoch{Number: 1, Share: share.Whole(Layout([]Scenario{s}))} }
+
+// start makes an executor of the whole scenario, which begins at f.began.
 func start(t *testing.T, s Scenario, f *field) Executor {
 	t.Helper()
-	ex, err := New(s, 0, share.Whole(Layout([]Scenario{s})), f, f)
+	ex, err := New(s, 0, whole(s), Config{Pool: f, Events: f, Clock: NewClock(f.began)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +184,7 @@ func run(t *testing.T, f *field, text string) time.Duration {
 	t.Helper()
 	f.began = time.Now()
 	ex := start(t, parse(t, text), f)
-	if err := ex.Run(t.Context(), f.began); err != nil {
+	if err := ex.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if len(f.out) > 0 || f.running > 0 {
@@ -377,9 +388,8 @@ func TestArrivalGrows(t *testing.T) {
 		f.initTime = 0
 		s := parse(t, `{"executor":"constant-arrival-rate","rate":10,"duration":"2s","preAllocatedVUs":1,"maxVUs":3,"gracefulStop":"0s"}`)
 		ex := start(t, s, f)
-		f.began = time.Now()
 		f.initTime = 250 * time.Millisecond
-		if err := ex.Run(t.Context(), f.began); err != nil {
+		if err := ex.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		// Due at 0: VU 1, which is ready at 0.25 s. Due at 0.1: dropped, VU 2 ready at 0.35 and used at 0.4.
@@ -422,7 +432,7 @@ func TestStop(t *testing.T) {
 				f := newField(3 * time.Second)
 				ex := start(t, s, f)
 				time.AfterFunc(4*time.Second+time.Millisecond, func() { ex.Stop(); ex.Stop() })
-				if err := ex.Run(t.Context(), time.Now()); err != nil {
+				if err := ex.Run(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if f.interrupted > 0 || len(f.dropped) > 0 || f.completed == 0 {
@@ -438,7 +448,7 @@ func TestStop(t *testing.T) {
 				f := newField(time.Hour)
 				ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 				defer cancel()
-				if err := start(t, s, f).Run(ctx, f.began); err != nil {
+				if err := start(t, s, f).Run(ctx); err != nil {
 					t.Fatal(err)
 				}
 				wantTook(t, time.Since(f.began), 7*time.Second)
@@ -448,16 +458,17 @@ func TestStop(t *testing.T) {
 			})
 			synctest.Test(t, func(t *testing.T) {
 				f := newField(time.Second)
+				f.began = f.began.Add(time.Hour)
 				ex := start(t, s, f)
 				ex.Stop()
-				if err := ex.Run(t.Context(), time.Now().Add(time.Hour)); err != nil || len(f.starts) > 0 {
+				if err := ex.Run(t.Context()); err != nil || len(f.starts) > 0 {
 					t.Errorf("stopped before the start: %v, %d iterations", err, len(f.starts))
 				}
 			})
 			synctest.Test(t, func(t *testing.T) {
 				f := newField(time.Second)
 				f.initErr = errors.New("no memory")
-				err := start(t, s, f).Run(t.Context(), time.Now())
+				err := start(t, s, f).Run(t.Context())
 				if !errors.Is(err, f.initErr) {
 					t.Errorf("got %v, want the error of the pool", err)
 				}
@@ -486,12 +497,12 @@ func TestNodesTogether(t *testing.T) {
 				f := newField(100 * time.Millisecond)
 				var nodes sync.WaitGroup
 				for _, sh := range shares {
-					ex, err := New(s, 0, sh, f, f)
+					ex, err := New(s, 0, Epoch{Number: 1, Share: sh}, Config{Pool: f, Events: f, Clock: NewClock(f.began)})
 					if err != nil {
 						t.Fatal(err)
 					}
 					nodes.Go(func() {
-						if err := ex.Run(t.Context(), f.began); err != nil {
+						if err := ex.Run(t.Context()); err != nil {
 							t.Error(err)
 						}
 					})
@@ -516,7 +527,7 @@ func TestExternallyControlled(t *testing.T) {
 		ex := start(t, parse(t, `{"executor":"externally-controlled","vus":2,"maxVUs":5,"duration":"10s"}`), f)
 		control := ex.(Controller)
 		done := make(chan error)
-		go func() { done <- ex.Run(t.Context(), f.began) }()
+		go func() { done <- ex.Run(t.Context()) }()
 		active := func(want int) {
 			t.Helper()
 			synctest.Wait()
@@ -572,7 +583,7 @@ func TestProgressText(t *testing.T) {
 				f := newField(time.Second)
 				ex := start(t, s, f)
 				done := make(chan error)
-				go func() { done <- ex.Run(t.Context(), f.began) }()
+				go func() { done <- ex.Run(t.Context()) }()
 				if tt.waiting != "" {
 					time.Sleep(1500 * time.Millisecond)
 					if got := ex.Progress().Text; got != tt.waiting {
@@ -599,13 +610,12 @@ func TestProgressText(t *testing.T) {
 // Iterations allocate nothing of the executor's own.
 func TestAllocations(t *testing.T) {
 	s := parse(t, `{"executor":"shared-iterations","vus":1,"iterations":10000}`)
-	sh := share.Whole(Layout([]Scenario{s}))
 	allocs := testing.AllocsPerRun(3, func() {
-		ex, err := New(s, 0, sh, idle{}, idle{})
+		ex, err := New(s, 0, whole(s), Config{Pool: idle{}, Events: idle{}, Clock: NewClock(time.Now())})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ex.Run(t.Context(), time.Now()); err != nil {
+		if err := ex.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -618,12 +628,12 @@ func BenchmarkEmptyIteration(b *testing.B) {
 	s := parse(b, `{"executor":"shared-iterations","vus":1,"iterations":1}`)
 	s.Iterations = int64(b.N)
 	s.MaxDuration = time.Hour
-	ex, err := New(s, 0, share.Whole(Layout([]Scenario{s})), idle{}, idle{})
+	ex, err := New(s, 0, whole(s), Config{Pool: idle{}, Events: idle{}, Clock: NewClock(time.Now())})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
-	if err := ex.Run(b.Context(), time.Now()); err != nil {
+	if err := ex.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -632,6 +642,7 @@ type idle struct{}
 
 func (idle) Get(context.Context, int, int) (VU, error) { return idle{}, nil }
 func (idle) Put(int, int)                              {}
+func (idle) Release(int)                               {}
 func (idle) Iterate(context.Context, Iteration) error  { return nil }
 func (idle) Started(int)                               {}
 func (idle) Ended(int, bool)                           {}

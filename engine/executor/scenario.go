@@ -3,8 +3,13 @@
 // with Iterate, so there is no JavaScript here, and no metrics: what happens is told to Events.
 //
 //	plan := executor.Layout(scenarios)
-//	ex, err := executor.New(scenarios[0], 0, share.Whole(plan), pool, events)
-//	err = ex.Run(ctx, start)
+//	first := executor.Epoch{Number: 1, Share: share.Whole(plan)}
+//	ex, err := executor.New(scenarios[0], 0, first, executor.Config{Pool: pool, Events: events, Clock: executor.NewClock(start)})
+//	err = ex.Run(ctx)
+//
+// In a hive a share changes while a run goes on: Propose, Commit and Withdraw take an executor from epoch to epoch, so
+// that every iteration has one owner at every moment. A Clock tells all executors of a node the run's time, which stands
+// still in a pause; a Fence keeps them from starting anything when the node may not.
 package executor
 
 import (

@@ -35,6 +35,10 @@ type Pool interface {
 	Get(ctx context.Context, scenario, slot int) (VU, error)
 	// Put gives the VU of a slot back: the scenario will not use it again.
 	Put(scenario, slot int)
+	// Release says that the slot is no longer this node's, so that the memory of its VU can be freed once nobody
+	// holds it. It comes after Put, or without Get, from each scenario that the slot belongs to. A Get of the slot in
+	// a later epoch makes another VU.
+	Release(slot int)
 }
 
 // Reason says why iterations were dropped.
@@ -44,6 +48,7 @@ type Reason uint8
 const (
 	NoFreeVU    Reason = iota + 1 // it was due, and every VU was busy
 	MaxDuration                   // maxDuration came before it could begin
+	Stalled                       // it was due more than 250 ms ago when this node came to it
 )
 
 // String gives the reason as a tag value.
@@ -53,6 +58,8 @@ func (r Reason) String() string {
 		return "no-free-vu"
 	case MaxDuration:
 		return "max-duration"
+	case Stalled:
+		return "stalled"
 	}
 	return "unknown"
 }
@@ -75,18 +82,51 @@ type Events interface {
 	Warn(scenario int, message string)
 }
 
+// Config is what an executor works with.
+type Config struct {
+	Pool   Pool
+	Events Events
+	Clock  *Clock // of the run
+	Fence  *Fence // nil is always open
+	// Marked says that iterations that are counted go no further than Allow permits, and that an executor that has
+	// nothing left to do waits for more until Stop. A run on one machine is not marked.
+	Marked bool
+	// NeedMarks is told without blocking that Marks want to be raised; it may be shared by several executors, and nil.
+	NeedMarks chan<- struct{}
+}
+
 // Executor starts the iterations of one scenario's share on this machine.
 type Executor interface {
-	// Run executes the scenario; start is the beginning of the whole test, to which the scenario's startTime is
-	// added. It returns when the last iteration has ended and nothing of it is left running: after the
-	// scenario's regular end or Stop, with running iterations given gracefulStop, or, when ctx ends, at once
-	// with running iterations interrupted. The error is the first one of Pool.Get; an end by Stop or ctx is
-	// none. Run is called once.
-	Run(ctx context.Context, start time.Time) error
+	// Run executes the scenario along the run's clock, from the first epoch on. It returns when the last iteration
+	// has ended and nothing of it is left running: after the scenario's regular end or Stop, with running iterations
+	// given gracefulStop, or, when ctx ends, at once with running iterations interrupted. The error is the first one
+	// of Pool.Get; an end by Stop or ctx is none. Run is called once.
+	Run(ctx context.Context) error
 	// Progress may be called at any time.
 	Progress() Progress
 	// Stop ends the scenario gracefully and returns at once; it may be called at any time, again too.
 	Stop()
+
+	// Propose is a promise: from e.From on nothing starts that e takes away from this node, until Commit of that
+	// epoch or a later one, or Withdraw, or another Propose. Arrivals that are due from then on wait; marks of counted
+	// iterations are not raised. It is refused when arrivals due after e.From have begun already.
+	Propose(e Epoch) error
+	// Commit makes e what is executed from e.From on, be that ahead or past. Epochs may queue up; one that is known
+	// already changes nothing.
+	Commit(e Epoch) error
+	// Withdraw ends a promise.
+	Withdraw()
+	// Receive lets the VUs of slots begin that an epoch's Awaits held back. Slots of other scenarios are ignored.
+	Receive(slots []Handover)
+	// Released are the slots of the scenario that this node gave up and does not use any more.
+	Released() []Handover
+	// Marks are what the executor wants to be allowed; what it got counts from Allow on. While a promise is kept,
+	// those of counted iterations stay what was allowed last.
+	Marks() Marks
+	// Allow raises the marks; lower ones change nothing.
+	Allow(Marks)
+	// Ledger is what became of the iterations.
+	Ledger() Ledger
 }
 
 // Controller is what the externally-controlled executor offers besides Executor. Calls may come at any time;
@@ -100,6 +140,8 @@ type Controller interface {
 	// refuses negative numbers, more VUs than maxVUs, and a maxVUs other than that of the plan (which is
 	// what VUs were initialised for).
 	Scale(vus, maxVUs int) error
+	// ScaleAt is Scale from a moment on the run's clock on.
+	ScaleAt(vus int, run time.Duration) error
 }
 
 // Progress is a snapshot of how far a scenario is.
@@ -111,4 +153,5 @@ type Progress struct {
 	Max      int      // VUs of this scenario on this node, initialised or to be at most
 	Started  bool     // startTime has come
 	Done     bool     // Run has returned
+	Idle     bool     // nothing is left to do here, and nothing runs (counted iterations)
 }

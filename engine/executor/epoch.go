@@ -1,0 +1,53 @@
+package executor
+
+import (
+	"time"
+
+	"hive/engine/share"
+)
+
+// Epoch is who owns what from a moment on the run's clock until the next epoch begins.
+type Epoch struct {
+	Number int           `json:"number"` // from 1
+	From   time.Duration `json:"from"`   // on the run's clock
+	Share  share.Share   `json:"share"`
+	// Work is by scenario; empty where nothing but the slots changes.
+	Work []share.Work `json:"work,omitempty"`
+	// Awaits are slots (in the row of the whole test) that another node has yet to let go: they are not started
+	// before they are handed over.
+	Awaits share.Slots `json:"awaits"`
+}
+
+// Handover is a slot whose VU has ended on one node, so that it may start on another.
+type Handover struct {
+	Slot int   `json:"slot"` // in the row of the whole test
+	Next int64 `json:"next"` // the VU's next iteration number in its scenario
+}
+
+// Marks say how far a node may go with the iterations of one scenario before it has to ask again. What a node that
+// died had not reported as ended below its marks may have been begun; what lies beyond was not. Arrival-rate
+// executors have none: their iterations are bound to times.
+type Marks struct {
+	// Limit is, for looping executors, the iteration number that no VU here begins; for shared-iterations, how many
+	// iterations this node begins in all since it took part.
+	Limit int64 `json:"limit,omitempty"`
+	// Slots is the same for each slot (counted from the scenario's base) of per-vu-iterations.
+	Slots map[int]int64 `json:"slots,omitempty"`
+}
+
+// Ledger is what became of one scenario's iterations on this node since it took part. All of it only grows.
+type Ledger struct {
+	Started     int64            `json:"started"`
+	Completed   int64            `json:"completed"`
+	Interrupted int64            `json:"interrupted"`
+	Dropped     map[string]int64 `json:"dropped,omitempty"` // by reason
+	// Lost were due here and never begun, because this node was fenced or held when their time came.
+	Lost int64 `json:"lost,omitempty"`
+	// Reached is the moment on the run's clock up to which every own iteration that was due has been begun, dropped or
+	// lost (arrival-rate executors).
+	Reached time.Duration `json:"reached,omitempty"`
+	// Active is how long VUs were looping while they were meant to, all VUs together (looping executors).
+	Active time.Duration `json:"active,omitempty"`
+	// Handover is how long VUs that were to start here waited for another node to let them go, or to be initialised.
+	Handover time.Duration `json:"handover,omitempty"`
+}

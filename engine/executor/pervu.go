@@ -1,0 +1,154 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// perVUIterations runs a fixed number of iterations on each VU.
+type perVUIterations struct {
+	*crew
+	permits map[int]int64 // by slot, the number that its VU does not begin; guarded by crew.mu
+}
+
+func newPerVUIterations(b *base, e Epoch) *perVUIterations {
+	x := &perVUIterations{crew: newCrew(b, level(b.max)), permits: map[int]int64{}}
+	x.enlist(x, e)
+	return x
+}
+
+// Run runs the iterations; each VU that maxDuration cut off reports what it did not begin.
+func (e *perVUIterations) Run(ctx context.Context) error {
+	err := e.crew.Run(ctx)
+	if !e.expired || err != nil {
+		return err
+	}
+	for _, slot := range e.slots {
+		if l := e.of[slot]; l != nil && !l.awaited {
+			if rest := e.scenario.Iterations - l.n.Load(); rest > 0 {
+				e.drop(rest, MaxDuration, e.offset+slot)
+			}
+		}
+	}
+	return err
+}
+
+func (e *perVUIterations) work(ctx context.Context, l *looper) {
+	fenced := e.Fence != nil
+	for l.may() && e.clear() && !e.ended(l) && !(fenced && ctx.Err() != nil) {
+		n := l.n.Load()
+		if e.Marked {
+			if n >= l.limit.Load() {
+				return
+			}
+			if n >= l.half.Load() && l.half.Swap(math.MaxInt64) < math.MaxInt64 {
+				e.ask()
+			}
+		}
+		l.n.Store(n + 1)
+		if !e.loop(ctx, l.vu, l.slot, n) && ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (e *perVUIterations) ended(l *looper) bool   { return l.n.Load() >= e.scenario.Iterations }
+func (e *perVUIterations) allowed(l *looper) bool { return !e.Marked || l.n.Load() < l.limit.Load() }
+func (e *perVUIterations) takeUp(Epoch)           {}
+func (e *perVUIterations) owes() bool             { return false }
+func (e *perVUIterations) joins(l *looper)        { e.permit(l) }
+
+// Marks are, for each slot here and each that is about to come, the number that its VU wants not to begin.
+func (e *perVUIterations) Marks() Marks {
+	if !e.Marked {
+		return Marks{}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m := Marks{Slots: make(map[int]int64, len(e.of))}
+	ended := e.counts.completed.Load() + e.counts.interrupted.Load()
+	ahead := int64(0)
+	if vus := int64(max(1, len(e.slots))); !e.frozen() {
+		ahead = max(1, e.pace.ahead(ended, countedAhead, vus)/vus)
+	}
+	for slot, l := range e.of {
+		m.Slots[slot] = e.mark(slot, l.n.Load(), ahead)
+	}
+	for _, epoch := range e.line.queue {
+		if len(epoch.Work) == 0 {
+			continue
+		}
+		for slot, next := range epoch.Work[e.index].Next {
+			m.Slots[slot] = max(m.Slots[slot], e.mark(slot, next, ahead))
+		}
+	}
+	return m
+}
+
+// mark is what a slot wants; with nothing ahead, what it has.
+func (e *perVUIterations) mark(slot int, n, ahead int64) int64 {
+	if ahead == 0 {
+		return e.permits[slot]
+	}
+	return max(e.permits[slot], min(e.scenario.Iterations, n+ahead))
+}
+
+// Allow raises the numbers.
+func (e *perVUIterations) Allow(m Marks) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.Marked {
+		return
+	}
+	for slot, limit := range m.Slots {
+		e.permits[slot] = max(e.permits[slot], limit)
+		if l := e.of[slot]; l != nil {
+			e.permit(l)
+		}
+	}
+	e.raise()
+}
+
+// permit tells a VU what it may do.
+func (e *perVUIterations) permit(l *looper) {
+	limit := e.permits[l.slot]
+	if limit <= l.limit.Load() {
+		return
+	}
+	n := l.n.Load()
+	if limit < e.scenario.Iterations {
+		l.half.Store(n + (limit-n)/2)
+	}
+	l.limit.Store(limit)
+}
+
+// Ledger counts iterations.
+func (e *perVUIterations) Ledger() Ledger { return e.ledger() }
+
+// Progress counts iterations.
+func (e *perVUIterations) Progress() Progress {
+	ended := e.counts.completed.Load() + e.counts.interrupted.Load()
+	own, left := e.left()
+	total := int64(own) * e.scenario.Iterations
+	if e.Marked { // some of a VU's iterations may have been another node's
+		total = ended + left
+	}
+	elapsed := e.elapsed()
+	p := e.progress(own, float64(ended)/float64(max(1, total)), fmt.Sprintf("%d VUs", own),
+		clock(elapsed, e.regular)+"/"+e.regular.String(), elapsed,
+		fmt.Sprintf("%s iters, %d per VU", counted(ended, total), e.scenario.Iterations))
+	p.Idle = p.Done || p.Started && left == 0
+	return p
+}
+
+// left is how many VUs are here and how many iterations they have not ended.
+func (e *perVUIterations) left() (own int, left int64) {
+	left = e.counts.started.Load() - e.counts.completed.Load() - e.counts.interrupted.Load()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, slot := range e.slots {
+		left += max(0, e.scenario.Iterations-e.of[slot].n.Load())
+	}
+	return len(e.slots), left
+}
