@@ -66,7 +66,7 @@ func benchmark(b *testing.B, imports, body string) {
 	s := ready(b, repeated(b, imports, body), fixedTarget(b), b.N)
 	b.ReportAllocs()
 	b.ResetTimer()
-	if err := s.Run(b.Context(), time.Now(), nil); err != nil {
+	if err := s.Run(b.Context(), time.Now(), whole, nil); err != nil {
 		b.Fatal(err)
 	}
 	b.StopTimer()
@@ -146,7 +146,7 @@ func TestIterationAllocations(t *testing.T) {
 		got := testing.AllocsPerRun(1, func() {
 			s := engines[0]
 			engines = engines[1:]
-			if err := s.Run(t.Context(), time.Now(), nil); err != nil {
+			if err := s.Run(t.Context(), time.Now(), whole, nil); err != nil {
 				t.Error(err)
 			}
 		}) / iterations

@@ -10,7 +10,7 @@
 //	eng, err := engine.New(engine.Config{Test: test, Options: opts, Share: share.Whole(plan)})
 //	err = eng.Init(ctx)
 //	data, err := eng.Setup(ctx)
-//	err = eng.Run(ctx, time.Now(), data)
+//	err = eng.Run(ctx, time.Now(), executor.Epoch{}, data)
 //	err = eng.Teardown(ctx, data)
 //
 // The package knows nothing of etcd, of peers or of where results go.

@@ -25,7 +25,13 @@ import (
 type Config struct {
 	Test    *Test
 	Options options.Options
-	Share   share.Share
+	Share   share.Share // the first one; a node of a hive may be given others while it runs
+	// Fenced says that nothing starts before the first Extend and nothing after the last deadline given. Without it the
+	// engine never asks.
+	Fenced bool
+	// Marked says that counted iterations go no further than Allow permits, and that the engine waits for more to do
+	// until Stop.
+	Marked bool
 	// Files is what open() may read in the VUs; nil means what it read when the test was loaded.
 	Files js.Opener
 	// UserAgent is sent unless the options or a request name another.
@@ -37,7 +43,8 @@ type Config struct {
 }
 
 // Engine runs one share of one test, once. Its methods are called in the order of the test's life: Init, Setup, Run,
-// Teardown, HandleSummary, Close; Snapshot, Progress, Stop and the controls at any time in between.
+// Teardown, HandleSummary, Close; Snapshot, Progress, Stop, the controls and what changes the share at any time in
+// between. None of them waits for script code to end but Init, Warm and those that run it.
 type Engine struct {
 	test    *Test
 	opts    options.Options
@@ -51,14 +58,31 @@ type Engine struct {
 
 	tags        *metric.TagSet // the run's own
 	activations []js.Activation
-	executors   []executor.Executor // nil where this share has nothing to do
 	tallies     []tally
-	states      sync.Map // *js.VU → *http.State, from a VU's init code until it is made
-	vus         sync.Map // *js.VU → *vu
+	fence       *executor.Fence // nil is always open
+	marked      bool
+	needMarks   chan struct{} // of one
+	pace        *http.Pace    // nil without the option rps
+	quota       *quota        // nil unless the pace depends on what others have
+	tenure      *tenure
+	ensemble    atomic.Pointer[ensemble] // that of Run; before it one that never starts, to show what is going to be
+
+	ordering sync.Mutex              // one order at a time
+	running  bool                    // Run has begun; guarded by ordering
+	early    bool                    // Stop came before that; guarded by ordering
+	orders   []func(*ensemble) error // for the ensemble of Run, given before there is one; guarded by ordering
+	states   sync.Map                // *js.VU → *http.State, from a VU's init code until it is made
+	vus      sync.Map                // *js.VU → *vu
 
 	setupData json.RawMessage
 	started   atomic.Pointer[time.Time]
-	ended     atomic.Pointer[time.Time]
+	ended     atomic.Pointer[time.Duration] // on the run's clock
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	warming sync.RWMutex // read-held by those who make VUs while the engine runs; Close waits for them
+	health  atomic.Pointer[Health]
+	fault   fault
 
 	cancel   context.CancelCauseFunc // of Run; guarded by mu
 	mu       sync.Mutex
@@ -82,7 +106,16 @@ func New(cfg Config) (*Engine, error) {
 		return nil, &Error{KindConfig, err}
 	}
 	reg := cfg.Test.registry
-	e := &Engine{test: cfg.Test, opts: cfg.Options, share: cfg.Share, log: cfg.Log, builtin: reg.Builtin(), tags: reg.Root()}
+	e := &Engine{
+		test: cfg.Test, opts: cfg.Options, share: cfg.Share, log: cfg.Log, builtin: reg.Builtin(), tags: reg.Root(),
+		marked: cfg.Marked, needMarks: make(chan struct{}, 1), fault: newFault(),
+	}
+	e.life, e.end = context.WithCancel(context.Background())
+	if cfg.Fenced {
+		e.fence = executor.NewFence()
+	}
+	e.tenure = newTenure(cfg.Share, cfg.Options.RPS > 0 && e.resident())
+	e.setPace(cfg.Options)
 	var err error
 	if e.rules, err = threshold.New(cfg.Options.Thresholds, reg); err != nil {
 		return nil, &Error{KindConfig, err}
@@ -101,6 +134,22 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.pool = newPool(e)
 	return e, e.prepareScenarios()
+}
+
+// resident says that the engine is a node's, whose share may change: it has an executor for every scenario, since slots
+// may come.
+func (e *Engine) resident() bool { return e.marked || e.fence != nil }
+
+// setPace makes the limit of requests per second.
+func (e *Engine) setPace(o options.Options) {
+	switch {
+	case o.RPS <= 0:
+	case e.resident():
+		e.quota = &quota{rps: float64(o.RPS), scenarios: o.Scenarios, tenure: e.tenure}
+		e.pace = http.NewPace(e.quota.rate)
+	default:
+		e.pace = http.NewPace(http.Fixed(float64(o.RPS)))
+	}
 }
 
 // startUnknown stands for the start of the run until Run is told it. It lies so far ahead (in 2242) that the seconds of
@@ -127,11 +176,15 @@ func (e *Engine) jsConfig(cfg Config) (*js.Config, error) {
 		c.Files = cfg.Files
 	}
 	c.Options, c.Tags, c.SystemTags, c.Throw = view, e.tags, o.SystemTags, o.Throw
+	var gate func() bool
+	if e.fence != nil {
+		gate = e.fence.Open
+	}
 	c.Modules = modules(moduleDeps{
 		data: cfg.Test.data,
 		http: http.Config{
 			Transport: transport, UserAgent: agent, MaxRedirects: o.MaxRedirects,
-			Batch: o.Batch, BatchPerHost: o.BatchPerHost, HTTPDebug: o.HTTPDebug, RPS: o.RPS,
+			Batch: o.Batch, BatchPerHost: o.BatchPerHost, HTTPDebug: o.HTTPDebug, Pace: e.pace, Gate: gate,
 			DiscardResponseBodies: o.DiscardResponseBodies, NoCookiesReset: o.NoCookiesReset, NoVUConnectionReuse: o.NoVUConnectionReuse,
 			OnVU: func(v *js.VU, s *http.State) { e.states.Store(v, s) },
 		},
@@ -142,20 +195,16 @@ func (e *Engine) jsConfig(cfg Config) (*js.Config, error) {
 
 func (e *Engine) prepareScenarios() error {
 	e.tallies = make([]tally, len(e.opts.Scenarios))
-	e.executors = make([]executor.Executor, len(e.opts.Scenarios))
-	for i, s := range e.opts.Scenarios {
+	for _, s := range e.opts.Scenarios {
 		e.activations = append(e.activations, js.Activation{
 			Exec: s.Exec, Env: s.Env, Scenario: s.Name, Tags: e.tags.WithAll(tagList(s.Tags)),
 		})
-		if e.share.VUs(i) == 0 {
-			continue
-		}
-		x, err := executor.New(s, i, e.share, e.pool, (*events)(e))
-		if err != nil {
-			return &Error{KindConfig, err}
-		}
-		e.executors[i] = x
 	}
+	c, err := e.newEnsemble(executor.NewClock(startUnknown), executor.Epoch{Number: 1, Share: e.share})
+	if err != nil {
+		return &Error{KindConfig, err}
+	}
+	e.ensemble.Store(c)
 	return nil
 }
 
@@ -179,19 +228,19 @@ func (e *Engine) Init(ctx context.Context) error {
 	ctx, done := e.cancellable(ctx)
 	defer done()
 	e.pulse = e.startPulse()
-	if err := e.pool.init(ctx, e.slots(executor.Scenario.Planned)); err != nil {
+	if err := e.pool.init(ctx, e.slots(e.share, executor.Scenario.Planned)); err != nil {
 		return e.outcome(err)
 	}
 	e.warnOfLimits()
 	return nil
 }
 
-// slots lists the slots of this share among the first so many of each scenario, ascending.
-func (e *Engine) slots(count func(executor.Scenario) int) []int {
+// slots lists the slots of a share among the first so many of each scenario, ascending.
+func (e *Engine) slots(of share.Share, count func(executor.Scenario) int) []int {
 	var slots []int
 	for i, s := range e.opts.Scenarios {
-		base, most := e.share.Base(i), count(s)
-		for _, slot := range e.share.Slots(i) {
+		base, most := of.Base(i), count(s)
+		for _, slot := range of.Slots(i) {
 			if slot < most {
 				slots = append(slots, base+slot)
 			}
@@ -201,27 +250,36 @@ func (e *Engine) slots(count func(executor.Scenario) int) []int {
 	return slices.Compact(slots)
 }
 
-// Run starts all scenarios at an instant, which may lie ahead, and returns when the last one has ended. When ctx ends,
-// running iterations are interrupted. The error is nil after a regular end and after Stop; KindAborted when the script
-// aborted the test, KindInterrupted when ctx ended.
-func (e *Engine) Run(ctx context.Context, start time.Time, setupData json.RawMessage) error {
+// Run executes all scenarios on a clock that reads 0 at start, which may lie ahead or have passed, from the given epoch
+// on; the zero Epoch is the share that the engine was made for, from 0 on. It returns when the last scenario has ended.
+// When ctx ends, running iterations are interrupted. The error is nil after a regular end and after Stop; KindAborted
+// when the script aborted the test, KindInterrupted when ctx ended.
+func (e *Engine) Run(ctx context.Context, start time.Time, first executor.Epoch, setupData json.RawMessage) error {
 	ctx, done := e.cancellable(ctx)
 	defer done()
 	e.setupData = setupData
-	e.started.Store(&start)
-	e.store.SetStart(start)
-	defer func() {
-		now := time.Now()
-		e.ended.Store(&now)
-	}()
+	if first.Number == 0 {
+		first = executor.Epoch{Number: 1, Share: e.share}
+	}
+	c, err := e.assemble(start, first)
+	if err != nil {
+		return &Error{KindConfig, err}
+	}
+	defer e.dismiss(c)
+	load, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if e.early {
+		cancel() // nothing begins
+	}
 	var running sync.WaitGroup
-	errs := make([]error, len(e.executors))
-	for i, x := range e.executors {
+	errs := make([]error, len(c.executors))
+	for i, x := range c.executors {
 		if x == nil {
 			continue
 		}
 		running.Go(func() {
-			if errs[i] = x.Run(ctx, start); errs[i] != nil {
+			defer e.fault.catch()
+			if errs[i] = x.Run(load); errs[i] != nil {
 				e.interrupt(errs[i])
 			}
 		})
@@ -233,13 +291,16 @@ func (e *Engine) Run(ctx context.Context, start time.Time, setupData json.RawMes
 	return e.outcome(context.Cause(ctx))
 }
 
-// Stop ends the run gracefully: nothing new starts, and what runs is given its gracefulStop. It returns at once.
+// Stop ends the run gracefully: nothing new starts, and what runs is given its gracefulStop. It returns at once. A run
+// that has not begun ends as soon as it does.
 func (e *Engine) Stop() {
-	for _, x := range e.executors {
-		if x != nil {
-			x.Stop()
-		}
-	}
+	e.ordering.Lock()
+	defer e.ordering.Unlock()
+	e.early = e.early || !e.running
+	_ = e.ensemble.Load().each(func(x executor.Executor) error {
+		x.Stop()
+		return nil
+	})
 }
 
 // cancellable begins an activity whose context an abort by the script ends too. The returned function must be called.
@@ -306,6 +367,9 @@ func (e *Engine) Snapshot() *metric.Snapshot { return e.store.Snapshot() }
 
 // Close ends all VUs and their connections. Nothing of the engine is running when it returns.
 func (e *Engine) Close() error {
+	e.end()
+	e.warming.Lock()
+	defer e.warming.Unlock()
 	if e.pulse != nil {
 		e.pulse.stop()
 	}

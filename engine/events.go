@@ -24,28 +24,29 @@ func (e *events) Ended(scenario int, interrupted bool) {
 }
 
 // Dropped implements executor.Events.
-func (e *events) Dropped(scenario int, n int64, _ executor.Reason, slot int) {
+func (e *events) Dropped(scenario int, n int64, why executor.Reason, slot int) {
 	e.tallies[scenario].dropped.Add(n)
 	var x metric.Extra
 	if slot != executor.NoSlot {
 		x.VU = int64(slot) + 1
 	}
-	e.record(scenario, x, metric.Value{Metric: e.builtin.DroppedIterations, V: float64(n)})
+	tags := e.scenarioTags(scenario).With("reason", why.String())
+	e.store.Recorder(scenario).Record(tags, x, time.Now(), metric.Value{Metric: e.builtin.DroppedIterations, V: float64(n)})
 }
 
-// record records a value of a scenario that is no VU's: it has the run's tags and the scenario's name.
-func (e *events) record(scenario int, x metric.Extra, v metric.Value) {
-	tags := e.tags
-	if e.opts.SystemTags.Has(metric.TagScenario) {
-		tags = tags.With("scenario", e.opts.Scenarios[scenario].Name)
+// scenarioTags are those of a value of a scenario that is no VU's: the run's, and the scenario's name.
+func (e *events) scenarioTags(scenario int) *metric.TagSet {
+	if !e.opts.SystemTags.Has(metric.TagScenario) {
+		return e.tags
 	}
-	e.store.Recorder(scenario).Record(tags, x, time.Now(), v)
+	return e.tags.With("scenario", e.opts.Scenarios[scenario].Name)
 }
 
 // Lateness implements executor.Events.
 func (e *events) Lateness(scenario int, d time.Duration) {
 	e.tallies[scenario].late.record(d)
-	e.record(scenario, metric.Extra{}, metric.Value{Metric: e.builtin.IterationLateness, V: float64(d) / float64(time.Millisecond)})
+	e.store.Recorder(scenario).Record(e.scenarioTags(scenario), metric.Extra{}, time.Now(),
+		metric.Value{Metric: e.builtin.IterationLateness, V: float64(d) / float64(time.Millisecond)})
 }
 
 // Warn implements executor.Events.

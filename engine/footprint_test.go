@@ -65,7 +65,7 @@ func footprint(t *testing.T, vus int, imports, body string, run bool) (made, asl
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, time.Now(), nil) }()
+	go func() { ended <- s.Run(ctx, time.Now(), whole, nil) }()
 	for s.count("http_reqs") < float64(vus) {
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -37,12 +37,18 @@ func bundle(t testing.TB, script string) *archive.Bundle {
 	return b
 }
 
+// whole is the epoch of a run whose share never changes: the one that the engine was made for.
+var whole executor.Epoch
+
 // setting is what a test wants to be otherwise than usual.
 type setting struct {
 	env   map[string]string
 	files js.Opener
 	share func(share.Plan) share.Share
 	raw   func([]metric.Sample)
+	// node makes the engine one of a hive's: its share may change, and counted iterations want to be allowed.
+	node   bool
+	fenced bool
 }
 
 // target is the setting in which __ENV.TARGET is a URL.
@@ -96,6 +102,7 @@ func tryPrepare(t testing.TB, b *archive.Bundle, with setting) (*subject, error)
 	}
 	s.Engine, err = engine.New(engine.Config{
 		Test: s.test, Options: s.opts, Share: with.share(executor.Layout(s.opts.Scenarios)), Log: s.log.logger(), Raw: with.raw,
+		Marked: with.node, Fenced: with.fenced,
 	})
 	if err != nil {
 		return nil, err
@@ -124,7 +131,7 @@ func (s *subject) life(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("setup: %w", err)
 	}
-	err = s.Run(ctx, time.Now(), data)
+	err = s.Run(ctx, time.Now(), whole, data)
 	if late := s.Teardown(context.WithoutCancel(ctx), data); late != nil && err == nil {
 		return fmt.Errorf("teardown: %w", late)
 	}

@@ -215,7 +215,7 @@ func TestStartLiesAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now().Add(90 * time.Second)
-		if err := s.Run(t.Context(), start, nil); err != nil {
+		if err := s.Run(t.Context(), start, whole, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := time.Since(start); got != 0 {

@@ -33,7 +33,7 @@ func TestSetupData(t *testing.T) {
 			t.Errorf("%s: got %s, %v; want %s", tt.body, data, err, tt.json)
 			continue
 		}
-		if err := s.Run(t.Context(), time.Now(), data); err != nil {
+		if err := s.Run(t.Context(), time.Now(), whole, data); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.log.said(); len(got) != 1 || strings.ReplaceAll(got[0], ".000", "") != tt.seen {
@@ -162,7 +162,7 @@ func TestEndlessStages(t *testing.T) {
 	}
 	_, err := s.Setup(t.Context())
 	wantKind(t, err, engine.KindSetupTimeout)
-	if err := s.Run(t.Context(), time.Now(), nil); err != nil {
+	if err := s.Run(t.Context(), time.Now(), whole, nil); err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	s.wantTally(t, 0, 2, 0)
@@ -195,7 +195,7 @@ func TestInterruptedStages(t *testing.T) {
 	}
 	_, err := s.Setup(soon())
 	wantKind(t, err, engine.KindInterrupted)
-	wantKind(t, s.Run(soon(), time.Now(), nil), engine.KindInterrupted)
+	wantKind(t, s.Run(soon(), time.Now(), whole, nil), engine.KindInterrupted)
 	s.wantTally(t, 0, 1, 0)
 	wantKind(t, s.Teardown(soon(), nil), engine.KindInterrupted)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -21,7 +21,7 @@ func (e *Engine) warnOfLimits() {
 	if ips, err := httpclient.ParseLocalIPs(e.opts.LocalIPs); err == nil {
 		sources = ips.Len()
 	}
-	vus := len(e.slots(executor.Scenario.MaxVUs))
+	vus := len(e.slots(e.share, executor.Scenario.MaxVUs))
 	for _, message := range limitsMet(uint64(vus), sources, machine.Files(), uint64(machine.Ports())) {
 		e.log.Warn(message)
 	}

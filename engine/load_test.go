@@ -130,7 +130,7 @@ func TestInitCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Run(t.Context(), time.Now(), data); err != nil {
+	if err := s.Run(t.Context(), time.Now(), whole, data); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Teardown(t.Context(), data); err != nil {

@@ -29,7 +29,7 @@ func (o *observer) Scenario(inner *js.VU) execution.Scenario {
 	if start := o.started.Load(); start != nil {
 		out.Start = start.Add(s.StartTime)
 	}
-	if x := o.executors[v.scenario]; x != nil {
+	if x := o.ensemble.Load().executors[v.scenario]; x != nil {
 		out.Progress = x.Progress().Fraction
 	}
 	return out

@@ -77,7 +77,7 @@ func stages(t *testing.T, src engine.Source, log *slog.Logger) error {
 		return err
 	}
 	time.AfterFunc(50*time.Millisecond, e.Stop)
-	if err := e.Run(t.Context(), time.Now(), nil); err != nil {
+	if err := e.Run(t.Context(), time.Now(), whole, nil); err != nil {
 		return err
 	}
 	if err := e.Teardown(t.Context(), nil); err != nil {

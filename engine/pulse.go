@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"hive/engine/machine"
 	"hive/engine/metric"
 )
 
@@ -12,13 +13,19 @@ const (
 	flushInterval = 50 * time.Millisecond // raw samples, for outputs that want them
 )
 
-// pulse records vus and vus_max once a second and passes raw samples on.
+// pulse looks at the engine once a second, as long as it lives: it records vus and vus_max, closes VUs that are not
+// needed any more and, on a node, keeps its health. It passes raw samples on.
 type pulse struct {
 	quit, done chan struct{}
+	sampler    *machine.Sampler // nil where nobody asks for the health
+	late       time.Duration    // the worst of its own ticks this second
 }
 
 func (e *Engine) startPulse() *pulse {
 	p := &pulse{quit: make(chan struct{}), done: make(chan struct{})}
+	if e.resident() {
+		p.sampler = machine.NewSampler()
+	}
 	go p.run(e)
 	return p
 }
@@ -34,16 +41,40 @@ func (p *pulse) run(e *Engine) {
 		select {
 		case <-p.quit:
 			return
-		case now := <-gauges.C:
-			if e.ended.Load() == nil {
-				rec.Record(e.tags, metric.Extra{}, now,
-					metric.Value{Metric: e.builtin.VUs, V: float64(e.activeVUs())},
-					metric.Value{Metric: e.builtin.VUsMax, V: float64(e.pool.ready.Load())})
-			}
-		case <-flush.C:
+		case <-gauges.C:
+			e.recordVUs(rec)
+			e.pool.shed()
+			p.sample(e)
+		case due := <-flush.C:
 			e.store.FlushRaw()
+			p.late = max(p.late, time.Since(due))
 		}
 	}
+}
+
+// recordVUs records vus and vus_max in the present second of the run's clock.
+func (e *Engine) recordVUs(rec *metric.Recorder) {
+	if e.ended.Load() != nil {
+		return
+	}
+	now := time.Now()
+	if e.started.Load() != nil {
+		e.store.SetStart(now.Add(-e.ensemble.Load().clock.Now()))
+	}
+	rec.Record(e.tags, metric.Extra{}, now,
+		metric.Value{Metric: e.builtin.VUs, V: float64(e.activeVUs())},
+		metric.Value{Metric: e.builtin.VUsMax, V: float64(e.pool.ready.Load())})
+}
+
+// sample notes how the process has fared since the sample before.
+func (p *pulse) sample(e *Engine) {
+	if p.sampler == nil {
+		return
+	}
+	h := Health{Late: e.lateness(p.late)}
+	h.CPU, h.Memory, h.GC, h.Sockets, h.SocketsMax = p.sampler.Sample()
+	p.late = 0
+	e.health.Store(&h)
 }
 
 func (p *pulse) stop() {

@@ -113,7 +113,7 @@ func TestUnplannedVUsAndDrops(t *testing.T) {
 		if p := s.Progress(); p.VUsMax != 1 {
 			t.Errorf("initialised before the start: %d, want 1", p.VUsMax)
 		}
-		if err := s.Run(t.Context(), time.Now(), nil); err != nil {
+		if err := s.Run(t.Context(), time.Now(), whole, nil); err != nil {
 			t.Fatal(err)
 		}
 		// VU 1 starts at 0; 1 is dropped and makes VU 2, which starts at 2; 3 makes VU 3, which starts at 4; VU 1 is

@@ -18,13 +18,14 @@ import (
 type server struct {
 	*httptest.Server
 	received, sent atomic.Int64 // bytes
+	hanging        atomic.Int64 // requests that are not answered
 
 	mu  sync.Mutex
 	ids map[string]int // how often each ?id= came
 }
 
 // serve starts a target: /status/N answers with that status, /redirect/N leads to / in N steps, /cookie/V sets the
-// cookie c, /echo tells what it was sent, everything else is a greeting. Each ?id= is remembered.
+// cookie c, /echo tells what it was sent, /hang never answers, everything else is a greeting. Each ?id= is remembered.
 func serve(t testing.TB) *server {
 	t.Helper()
 	s := &server{ids: map[string]int{}}
@@ -46,6 +47,10 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	switch first {
 	case "status":
 		w.WriteHeader(n)
+	case "hang":
+		s.hanging.Add(1)
+		<-r.Context().Done()
+		s.hanging.Add(-1)
 	case "redirect":
 		next := "/"
 		if n > 1 {
@@ -91,4 +96,35 @@ func (c *countingConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.server.sent.Add(int64(n))
 	return n, err
+}
+
+// counts is how often each id came that begins with a prefix, without it.
+func (s *server) counts(prefix string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]int{}
+	for id, n := range s.ids {
+		if rest, ok := strings.CutPrefix(id, prefix); ok {
+			seen[rest] = n
+		}
+	}
+	return seen
+}
+
+// count is how often an id came.
+func (s *server) count(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
+}
+
+// of lists the ids that begin with a prefix, without it, as often as they came.
+func (s *server) of(prefix string) []string {
+	var list []string
+	for id, n := range s.counts(prefix) {
+		for range n {
+			list = append(list, id)
+		}
+	}
+	return list
 }

@@ -62,7 +62,7 @@ func runAll(t testing.TB, engines []*subject, start time.Time) {
 	var running sync.WaitGroup
 	for _, s := range engines {
 		running.Go(func() {
-			if err := s.Run(t.Context(), start, nil); err != nil {
+			if err := s.Run(t.Context(), start, whole, nil); err != nil {
 				t.Errorf("%v\n%s", err, s.log)
 			}
 		})

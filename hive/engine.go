@@ -10,7 +10,9 @@ import (
 
 	"hive/archive"
 	"hive/engine"
+	"hive/engine/executor"
 	"hive/engine/options"
+	"hive/engine/share"
 )
 
 // NewEngine is the Factory of a node that runs scripts: it opens the archive of a job and makes an engine for its share.
@@ -30,7 +32,7 @@ func NewEngine(ctx context.Context, job Job) (Engine, error) {
 	if err != nil {
 		return nil, failureOf(err)
 	}
-	return script.Engine(EngineConfig{Options: opts, Share: job.Share, Log: job.Log})
+	return script.Engine(EngineConfig{Options: opts, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked, Log: job.Log})
 }
 
 // failureOf turns the engine's errors into failures of the same kind.
@@ -39,7 +41,7 @@ func failureOf(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Failure{Kind: Kind(e.Kind), Message: e.Error()}
+	return &Failure{Kind: Kind(e.Kind), Message: err.Error()}
 }
 
 // realEngine is the engine that runs scripts, as a node sees it.
@@ -55,9 +57,19 @@ func (r *realEngine) Setup(ctx context.Context) (json.RawMessage, error) {
 	return data, failureOf(err)
 }
 
-func (r *realEngine) Run(ctx context.Context, start time.Time, setup json.RawMessage) error {
-	return failureOf(r.Engine.Run(ctx, start, setup))
+func (r *realEngine) Run(ctx context.Context, start time.Time, e executor.Epoch, setup json.RawMessage) error {
+	return failureOf(r.Engine.Run(ctx, start, e, setup))
 }
+
+func (r *realEngine) Warm(ctx context.Context, s share.Share) error {
+	return failureOf(r.Engine.Warm(ctx, s))
+}
+
+func (r *realEngine) Propose(e executor.Epoch) error { return failureOf(r.Engine.Propose(e)) }
+
+func (r *realEngine) Commit(e executor.Epoch) error { return failureOf(r.Engine.Commit(e)) }
+
+func (r *realEngine) Err() error { return failureOf(r.Engine.Err()) }
 
 func (r *realEngine) Teardown(ctx context.Context, setup json.RawMessage) error {
 	return failureOf(r.Engine.Teardown(ctx, setup))

@@ -187,6 +187,8 @@ func (s *Script) Archive(opts options.Options) (*archive.Archive, error) {
 type EngineConfig struct {
 	Options options.Options
 	Share   share.Share
+	Fenced  bool // see [Job]
+	Marked  bool // see [Job]
 	Log     *slog.Logger
 	Raw     func([]metric.Sample) // takes every single sample; nil when nobody wants them
 }
@@ -197,7 +199,7 @@ func (s *Script) Engine(cfg EngineConfig) (Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	eng, err := engine.New(engine.Config{
-		Test: s.test, Options: cfg.Options, Share: cfg.Share, Files: s.opener,
+		Test: s.test, Options: cfg.Options, Share: cfg.Share, Fenced: cfg.Fenced, Marked: cfg.Marked, Files: s.opener,
 		UserAgent: "hive/" + Version, Log: cfg.Log, Raw: cfg.Raw,
 	})
 	if err != nil {

@@ -72,6 +72,10 @@ func (c *Client) do(ctx context.Context, req *Request, mode BodyMode, deadline m
 
 // run makes the exchange on the connection and says what becomes of that.
 func (c *Client) run(ctx context.Context, cn *conn, req *Request, mode BodyMode, deadline moment, resp *Response) outcome {
+	if req.Gate != nil && !req.Gate() {
+		c.putBack(cn, req.Affinity)
+		return outcome{err: ErrGate}
+	}
 	if cn.h2 != nil {
 		out := cn.exchange2(ctx, req, mode, &c.t.cfg, deadline, resp)
 		c.settle(cn, out.reuse)
@@ -80,6 +84,19 @@ func (c *Client) run(ctx context.Context, cn *conn, req *Request, mode BodyMode,
 	out := cn.exchange(req, mode, &c.t.cfg, resp)
 	c.release(cn, req.Affinity, out.reuse)
 	return out
+}
+
+// putBack gives a connection back on which nothing was sent. One of HTTP/2 keeps the place that was reserved on it, so
+// that it takes the others' and is closed: the gate is theirs too.
+func (c *Client) putBack(cn *conn, a *Affinity) {
+	if cn.h2 == nil {
+		c.release(cn, a, true)
+		return
+	}
+	c.mu.Lock()
+	c.shared = slices.DeleteFunc(c.shared, func(o *conn) bool { return o == cn })
+	c.mu.Unlock()
+	cn.close()
 }
 
 // failure says what made an exchange fail: the caller's will and time limits come before what they led to.

@@ -65,6 +65,9 @@ const (
 // ErrSwitchingProtocols is the cause when a server answers 101, which this client cannot follow.
 var ErrSwitchingProtocols = errors.New("unsupported response status: 101 Switching Protocols")
 
+// ErrGate is the failure of a request that its Gate held back.
+var ErrGate = &Error{Code: ErrorGeneric, Message: "the request was held back"}
+
 var errTimeout = &Error{Code: ErrorTimeout, Message: "request timeout"}
 
 func generic(format string, args ...any) *Error {

@@ -24,6 +24,9 @@ type Request struct {
 	Close bool
 	// Deadline, when not zero, ends the exchange with ErrorTimeout. It costs less than a context of its own.
 	Deadline time.Time
+	// Gate, when not nil, is asked right before the request is sent, each time it is. When it says no, nothing is sent and
+	// the exchange fails with ErrGate.
+	Gate func() bool
 	// Affinity, when not nil, keeps a series of exchanges on one connection.
 	Affinity *Affinity
 }

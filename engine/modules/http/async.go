@@ -23,7 +23,12 @@ func (s *State) jsAsyncRequest(args goja.FunctionCall) goja.Value {
 	c, err := s.newCall(methodArgument(args.Argument(0)), args.Argument(1), args.Argument(2), args.Argument(3))
 	switch {
 	case err == nil:
-		s.perform(c, func() { settle(s.finish(c)) })
+		s.perform(c, func() {
+			if c.cut {
+				s.vu.Interrupt(nil)
+			}
+			settle(s.finish(c))
+		})
 	case s.vu.Throws():
 		settle(nil, err)
 	default:

@@ -364,7 +364,7 @@ func TestSwitchingProtocols(t *testing.T) {
 
 func TestPaceOfARun(t *testing.T) {
 	with := defaults()
-	with.http.RPS = 1000
+	with.http.Pace = NewPace(Fixed(1000))
 	s := newScript(t, startServer(t).URL, "", `http.batch([B + '/json', B + '/redirect?n=1', B + '/json']); out(http.get(B + '/json').status)`, with)
 	began := time.Now()
 	s.iterate()

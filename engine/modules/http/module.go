@@ -29,11 +29,16 @@ type Config struct {
 	Batch        int                   // requests of one http.batch in flight at a time; 0 is no limit
 	BatchPerHost int                   // the same for one host and port; 0 is no limit
 	HTTPDebug    string                // DebugOff, DebugHeaders or DebugFull
-	RPS          int                   // calls per second of the whole process; 0 is no limit
+	Pace         *Pace                 // lets the calls of all VUs through; nil is no limit
 
 	DiscardResponseBodies bool // the default responseType is "none"
 	NoCookiesReset        bool // the cookie jar outlives the iteration
 	NoVUConnectionReuse   bool // idle connections are closed after each iteration
+
+	// Gate is asked right before each request of an iteration is sent; when it says no, the request is not sent and the
+	// iteration is interrupted. Nil lets all pass. Requests of setup() and teardown() are not asked for: these run once
+	// in a whole run, and what they have begun nobody else can end.
+	Gate func() bool
 
 	// OnVU is called on the VU's goroutine when a VU's init code loads the module.
 	// A VU that never loads it has no State and needs none.
@@ -47,7 +52,7 @@ const (
 	DebugFull    = "full"    // with bodies
 )
 
-// New returns the module. VUs that are given the same module share its limit of requests per second.
+// New returns the module.
 func New(cfg Config) js.Module {
 	r := newRun(cfg)
 	return js.Module{Path: Path, Names: exports.Names(), Open: r.open}
@@ -56,15 +61,11 @@ func New(cfg Config) js.Module {
 // run is what the VUs of a run share.
 type run struct {
 	cfg   Config
-	pace  *pace              // nil without a limit
 	plain []httpclient.Field // the header of a request that asks for nothing
 }
 
 func newRun(cfg Config) *run {
 	r := &run{cfg: cfg}
-	if cfg.RPS > 0 {
-		r.pace = newPace(cfg.RPS)
-	}
 	if cfg.UserAgent != "" {
 		r.plain = []httpclient.Field{{Name: "User-Agent", Value: cfg.UserAgent}}
 	}

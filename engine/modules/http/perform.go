@@ -16,7 +16,8 @@ import (
 // transport is what a call needs to be performed; it is free of JS and safe for concurrent use.
 type transport struct {
 	client *httpclient.Client
-	pace   *pace
+	pace   *Pace
+	gate   func() bool // nil lets all pass
 	debug  *dumper
 }
 
@@ -72,6 +73,7 @@ func (h *hop) begin(c *call, t transport, ctx context.Context) {
 	deadline := time.Now().Add(c.timeout)
 	h.call, h.transport, h.ctx, h.deadline, h.to, h.header = c, t, ctx, deadline, c.to, c.header
 	h.req.Method, h.req.Host, h.req.Body, h.req.Close, h.req.Deadline = c.method, c.host, c.encoded, c.hangUp, deadline
+	h.req.Gate = t.gate
 }
 
 // forget gives back what only the exchanges needed, which are lost.
@@ -115,7 +117,7 @@ func (h *hop) exchange(expect *expectation) (ok bool) {
 	}
 	id := h.debug.request(&h.req)
 	err := h.client.Do(h.ctx, &h.req, mode, &c.resp)
-	if err != nil && h.ctx.Err() != nil {
+	if err != nil && (h.ctx.Err() != nil || errors.Is(err, httpclient.ErrGate)) {
 		c.cut = true
 		return false
 	}

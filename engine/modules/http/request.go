@@ -67,7 +67,11 @@ func (s *State) request(method string, url, body, params goja.Value) goja.Value 
 }
 
 func (s *State) transport() transport {
-	return transport{client: s.connections(), pace: s.run.pace, debug: s.debug.forCall()}
+	t := transport{client: s.connections(), pace: s.run.cfg.Pace, debug: s.debug.forCall()}
+	if s.vu.Stage() == js.StageVU {
+		t.gate = s.run.cfg.Gate
+	}
+	return t
 }
 
 // refused is the response to arguments of which no request could be made, or the exception.

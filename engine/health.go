@@ -1,0 +1,35 @@
+package engine
+
+import "time"
+
+// Health is how an engine's process fared over the last second.
+type Health struct {
+	CPU        float64       `json:"cpu"`        // cores in use
+	Memory     int64         `json:"memory"`     // resident, bytes
+	GC         float64       `json:"gc"`         // part of the process's CPU time that the collector took
+	Late       time.Duration `json:"late"`       // 99th percentile of how late iterations started, or its own timers fired when there were none
+	Sockets    int           `json:"sockets"`    // open file descriptors
+	SocketsMax int           `json:"socketsMax"` // as many as the process may open
+}
+
+// Health is how the engine's process fared over the last second; of a node's engine, from the first second after Init on.
+func (e *Engine) Health() Health {
+	if h := e.health.Load(); h != nil {
+		return *h
+	}
+	return Health{}
+}
+
+// lateness is the worst of the scenarios' since it was asked for last, or else that of the engine's own ticks.
+func (e *Engine) lateness(own time.Duration) time.Duration {
+	worst, started := time.Duration(0), false
+	for i := range e.tallies {
+		if late, ok := e.tallies[i].late.lately(); ok {
+			worst, started = max(worst, late), true
+		}
+	}
+	if !started {
+		return own
+	}
+	return worst
+}
