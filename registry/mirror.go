@@ -33,6 +33,8 @@ type Mirror struct {
 	kvs     map[string]KV
 	rev     int64
 	changed chan struct{}
+	nodes   []Node        // of a mirror of records, as they were decoded
+	nodesAt chan struct{} // what changed was then
 }
 
 // NewMirror returns a mirror of all keys that begin with prefix.
@@ -46,6 +48,10 @@ func NewKeyMirror(c *clientv3.Client, key string) *Mirror {
 	m.exact = true
 	return m
 }
+
+// listTry bounds one read of the whole prefix: what is asked while etcd has no
+// leader hangs till its own deadline.
+const listTry = 3 * time.Second
 
 // Run keeps the mirror current until ctx ends, and returns ctx's error. While
 // etcd does not answer, the mirror stands still and Run tries again.
@@ -107,6 +113,8 @@ func (m *Mirror) options(more ...clientv3.OpOption) []clientv3.OpOption {
 }
 
 func (m *Mirror) list(ctx context.Context) (rev int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTry)
+	defer cancel()
 	resp, err := m.client.Get(ctx, m.prefix, m.options()...)
 	if err != nil {
 		return 0, err

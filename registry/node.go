@@ -12,7 +12,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// ErrNameTaken comes from [Register] when another living node has the name.
+// Protocol numbers what nodes say to each other: keys, records and calls. Nodes
+// of different numbers do not work together; see [Nodes].
+const Protocol = 2
+
+// ErrNameTaken comes from [Registry.Register] when another living node has the name.
 var ErrNameTaken = errors.New("registry: another node of the hive has this name")
 
 // Node is the record of one node, as it stands in etcd.
@@ -24,9 +28,21 @@ type Node struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Version  string            `json:"version"`
 	PID      int               `json:"pid"`
-	Cores    int               `json:"cores"`
-	Memory   int64             `json:"memory"` // bytes the node may use
-	Joined   time.Time         `json:"joined"`
+	// Boot names the process; it stays when the node loses its lease and registers again.
+	Boot string `json:"boot"`
+	// Draining says that the node is leaving: it is to hand its share over.
+	Draining bool `json:"draining,omitempty"`
+	// Member is the node's part in the embedded etcd: "voter", "learner", or "" for none.
+	Member string `json:"member,omitempty"`
+	// Eligible says that the node can hold a member of the embedded etcd when it is asked to.
+	Eligible bool `json:"eligible,omitempty"`
+	// Protocol is the [Protocol] that the node speaks.
+	Protocol int `json:"protocol"`
+	// Lease holds the record; revoking it takes the node out of the hive.
+	Lease  int64     `json:"lease"`
+	Cores  int       `json:"cores"`
+	Memory int64     `json:"memory"` // bytes the node may use
+	Joined time.Time `json:"joined"`
 	// Incarnation tells this life of the node from its other ones. It is the
 	// create revision of the record, so a later life has a greater number.
 	Incarnation int64 `json:"incarnation"`
@@ -52,7 +68,7 @@ func (r *Registry) Register(ctx context.Context, s *Session, n Node) (Node, erro
 	if n.ID == "" || n.Name == "" || strings.Contains(n.ID+n.Name, "/") {
 		return n, fmt.Errorf("registry: node id %q and name %q must not be empty or contain a slash", n.ID, n.Name)
 	}
-	n.Incarnation = 0
+	n.Incarnation, n.Protocol, n.Lease = 0, Protocol, int64(s.Lease())
 	value, err := json.Marshal(n)
 	if err != nil {
 		return n, fmt.Errorf("registry: %w", err)
@@ -103,14 +119,23 @@ func (r *Registry) clear(ctx context.Context, n Node) (taken bool, err error) {
 // Mirror returns a mirror of the node records; [Nodes] reads it.
 func (r *Registry) Mirror() *Mirror { return NewMirror(r.client, r.nodes) }
 
-// Nodes decodes a mirror of records, sorted by name. A record that cannot be
-// read (written by a version to come) is left out.
+// Nodes are the records of a mirror, sorted by name; they are decoded once for
+// each change. Labels are shared: do not modify them. A record that cannot be
+// read, or is of a node that speaks another protocol, is left out.
 func Nodes(m *Mirror) []Node {
-	kvs, _ := m.All()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.nodesAt != m.changed {
+		m.nodes, m.nodesAt = decode(m.kvs), m.changed
+	}
+	return slices.Clone(m.nodes)
+}
+
+func decode(kvs map[string]KV) []Node {
 	nodes := make([]Node, 0, len(kvs))
 	for _, kv := range kvs {
 		var n Node
-		if json.Unmarshal(kv.Value, &n) == nil {
+		if json.Unmarshal(kv.Value, &n) == nil && n.Protocol == Protocol {
 			n.Incarnation = kv.CreateRev
 			nodes = append(nodes, n)
 		}

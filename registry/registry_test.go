@@ -230,3 +230,33 @@ func TestCapacity(t *testing.T) {
 		t.Errorf("this machine: got %+v", m)
 	}
 }
+
+// A record tells the lease that holds it, and one of another protocol is none.
+func TestRecordsOfOtherProtocols(t *testing.T) {
+	c, _ := store(t)
+	r := registry.New(c, "/test/nodes/", "/test/names/")
+	m := mirror(t, r.Mirror())
+	s := session(t, c)
+	a, err := r.Register(t.Context(), s, registry.Node{ID: "1", Name: "a"})
+	if err != nil || a.Lease != int64(s.Lease()) || a.Protocol != registry.Protocol {
+		t.Fatalf("got %+v (%v), want the session's lease and the protocol", a, err)
+	}
+	for _, other := range []string{`{"id":"2","name":"old"}`, `{"id":"2","name":"new","protocol":99}`} {
+		if _, err := c.Put(t.Context(), "/test/nodes/2", other); err != nil {
+			t.Fatal(err)
+		}
+		put, err := c.Put(t.Context(), "/test/nodes/zz", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, m, "the records are seen", func() bool { _, rev := m.All(); return rev >= put.Header.Revision })
+		if nodes := registry.Nodes(m); len(nodes) != 1 || nodes[0].ID != "1" {
+			t.Errorf("beside %s: got %+v, want the node of this protocol", other, nodes)
+		}
+	}
+	nodes := registry.Nodes(m)
+	nodes[0].Name = "changed"
+	if got := registry.Nodes(m); got[0].Name != "a" {
+		t.Errorf("what one reader changes in its list, another reads: %+v", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,9 +16,19 @@ import (
 // revoked, or must have run out because etcd did not answer for so long.
 var ErrLeaseLost = errors.New("registry: lease lost: etcd has not confirmed this node in time")
 
+const (
+	// renewTry bounds one attempt to renew, so that a call that hangs leaves time for others.
+	renewTry = time.Second
+	// grantTry bounds the wait for a new lease: the grant hangs while etcd has no leader.
+	grantTry = 2 * time.Second
+	// renewAgain is how long after a failed attempt the next one comes.
+	renewAgain = 50 * time.Millisecond
+)
+
 // Session is a lease that is kept alive. Its deadline is reckoned from the
-// moment the last confirmed renewal was sent, so a node that cannot reach etcd
-// ends its session no later than etcd ends the lease.
+// moment the last confirmed renewal was sent, on a clock that counts the time
+// in which the machine was suspended; so a node that cannot reach etcd, or
+// that stood still, ends its session no later than etcd ends the lease.
 type Session struct {
 	client   *clientv3.Client
 	id       clientv3.LeaseID
@@ -25,21 +36,26 @@ type Session struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
-	deadline atomic.Int64 // nanoseconds after born
-	born     time.Time
+	deadline atomic.Int64 // nanoseconds of sinceBoot
+
+	mu    sync.Mutex // guards what follows, and is held while a hook is called
+	hooks map[*func(deadline time.Time)]struct{}
 }
 
 // NewSession takes a lease of ttl and keeps it until ctx ends or [Session.Close].
 // etcd grants no less than about 2 s; [Session.TTL] says what it granted.
 func NewSession(ctx context.Context, c *clientv3.Client, ttl time.Duration) (*Session, error) {
-	born := time.Now()
-	resp, err := c.Grant(ctx, int64((ttl+time.Second-1)/time.Second))
+	try, stop := context.WithTimeout(ctx, grantTry)
+	defer stop()
+	sent := sinceBoot()
+	resp, err := c.Grant(try, int64((ttl+time.Second-1)/time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("registry: take a lease: %w", err)
 	}
-	s := &Session{client: c, id: resp.ID, ttl: time.Duration(resp.TTL) * time.Second, born: born, done: make(chan struct{})}
+	s := &Session{client: c, id: resp.ID, ttl: time.Duration(resp.TTL) * time.Second, done: make(chan struct{}),
+		hooks: map[*func(time.Time)]struct{}{}}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	s.deadline.Store(int64(s.ttl))
+	s.deadline.Store(int64(sent + s.ttl))
 	go s.keep()
 	return s, nil
 }
@@ -53,13 +69,39 @@ func (s *Session) TTL() time.Duration { return s.ttl }
 // Ctx ends with the session; its cause is [ErrLeaseLost] when the lease went.
 func (s *Session) Ctx() context.Context { return s.ctx }
 
+// left is how long the lease can still be held unless it is renewed.
+func (s *Session) left() time.Duration { return time.Duration(s.deadline.Load()) - sinceBoot() }
+
 // Deadline is when the lease must be taken as gone unless it is renewed.
-func (s *Session) Deadline() time.Time { return s.born.Add(time.Duration(s.deadline.Load())) }
+func (s *Session) Deadline() time.Time { return time.Now().Add(s.left()) }
 
 // Valid says, by the clock alone, whether the lease can still be held. It is
 // cheap enough to be asked before every piece of work.
-func (s *Session) Valid() bool {
-	return s.ctx.Err() == nil && time.Since(s.born) < time.Duration(s.deadline.Load())
+func (s *Session) Valid() bool { return s.ctx.Err() == nil && s.left() > 0 }
+
+// OnRenew has f called with the deadline, at once and after each renewal, until
+// stop is called. When stop returns, f is not running and is not called again.
+func (s *Session) OnRenew(f func(deadline time.Time)) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hooks[&f] = struct{}{}
+	if s.Valid() {
+		f(s.Deadline())
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.hooks, &f)
+	}
+}
+
+// tell passes the deadline on.
+func (s *Session) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.hooks {
+		(*f)(s.Deadline())
+	}
 }
 
 // Orphan stops renewing and leaves the lease to run out, as a crash would.
@@ -82,25 +124,36 @@ func (s *Session) Close(ctx context.Context) error {
 func (s *Session) keep() {
 	defer close(s.done)
 	for s.ctx.Err() == nil {
-		if !s.Valid() || errors.Is(s.renew(), rpctypes.ErrLeaseNotFound) {
+		if !s.Valid() {
 			s.cancel(ErrLeaseLost)
 			return
 		}
-		sleep(s.ctx, min(s.ttl/4, max(0, time.Until(s.Deadline()))))
+		err := s.renew()
+		wait := min(s.ttl/4, renewTry)
+		switch {
+		case errors.Is(err, rpctypes.ErrLeaseNotFound):
+			s.cancel(ErrLeaseLost)
+			return
+		case err != nil:
+			wait = renewAgain
+		}
+		sleep(s.ctx, max(0, min(wait, s.left())))
 	}
 }
 
 // renew asks etcd once; the deadline moves only when it says yes.
 func (s *Session) renew() error {
-	ctx, cancel := context.WithDeadline(s.ctx, s.Deadline())
+	ctx, cancel := context.WithTimeout(s.ctx, min(renewTry, s.ttl/4, max(0, s.left())))
 	defer cancel()
-	ctx, cancelTry := context.WithTimeout(ctx, max(s.ttl/4, 500*time.Millisecond))
-	defer cancelTry()
-	sent := time.Since(s.born)
+	sent := sinceBoot()
 	resp, err := s.client.KeepAliveOnce(ctx, s.id)
 	if err != nil {
 		return err
 	}
+	if resp.TTL <= 0 {
+		return rpctypes.ErrLeaseNotFound
+	}
 	s.deadline.Store(int64(sent) + resp.TTL*int64(time.Second))
+	s.tell()
 	return nil
 }
