@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -15,6 +16,11 @@ var ErrSessionLost = errors.New("election: the session's lease is gone")
 // resignTimeout bounds the goodbye of a leader whose session lives on. It is
 // long, since as long as the session lives nothing else gives its place away.
 const resignTimeout = 5 * time.Second
+
+// try bounds one call of etcd. What is proposed or asked while etcd has no
+// leader of its own hangs till its deadline, so a short one and another try are
+// what a failover takes the least time with.
+const try = 400 * time.Millisecond
 
 // Session is what holds a candidate's key: a lease and a context that ends
 // with it.
@@ -64,10 +70,12 @@ func campaignError(ctx context.Context, err error) error {
 // enter puts the candidate's key, or finds the one that this lease already has.
 func enter(ctx context.Context, c *clientv3.Client, s Session, prefix, value string) (Fence, error) {
 	key := fmt.Sprintf("%s%016x", prefix, s.Lease())
-	resp, err := c.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, value, clientv3.WithLease(s.Lease()))).
-		Else(clientv3.OpGet(key)).Commit()
+	resp, err := persist(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return c.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+			Then(clientv3.OpPut(key, value, clientv3.WithLease(s.Lease()))).
+			Else(clientv3.OpGet(key)).Commit()
+	})
 	if err != nil {
 		return Fence{}, err
 	}
@@ -81,7 +89,7 @@ func enter(ctx context.Context, c *clientv3.Client, s Session, prefix, value str
 // awaitTurn returns when no older candidate is left and the own key exists.
 func awaitTurn(ctx context.Context, c *clientv3.Client, prefix string, f Fence) error {
 	for {
-		older, err := c.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend),
+		older, err := get(ctx, c, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend),
 			clientv3.WithMaxCreateRev(f.rev-1), clientv3.WithLimit(1))
 		if err != nil {
 			return err
@@ -96,7 +104,7 @@ func awaitTurn(ctx context.Context, c *clientv3.Client, prefix string, f Fence) 
 }
 
 func stillEntered(ctx context.Context, c *clientv3.Client, f Fence) error {
-	resp, err := c.Get(ctx, f.key)
+	resp, err := get(ctx, c, f.key)
 	if err != nil {
 		return err
 	}
@@ -115,7 +123,7 @@ func awaitDelete(ctx context.Context, c *clientv3.Client, key string, from int64
 			return ctx.Err()
 		}
 		if err == nil || pause(ctx) == nil {
-			resp, err := c.Get(ctx, key)
+			resp, err := get(ctx, c, key)
 			if err == nil && len(resp.Kvs) == 0 {
 				return nil
 			}
@@ -142,9 +150,35 @@ func watchDelete(ctx context.Context, c *clientv3.Client, key string, from int64
 	return false, errors.New("watch ended")
 }
 
+// get reads, in tries.
+func get(ctx context.Context, c *clientv3.Client, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return persist(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return c.Get(ctx, key, opts...) })
+}
+
+// persist calls etcd in short tries until it answers or ctx ends. What etcd
+// will not answer otherwise the next time ends it too.
+func persist[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	for {
+		one, cancel := context.WithTimeout(ctx, try)
+		got, err := call(one)
+		cancel()
+		if err == nil || ctx.Err() != nil || final(err) {
+			return got, err
+		}
+		if pause(ctx) != nil {
+			return got, ctx.Err()
+		}
+	}
+}
+
+// final says whether an error is an answer, and not the lack of one.
+func final(err error) bool {
+	return errors.Is(err, rpctypes.ErrLeaseNotFound) || errors.Is(err, rpctypes.ErrPermissionDenied) || errors.Is(err, rpctypes.ErrInvalidAuthToken)
+}
+
 // pause waits a moment between attempts at an etcd that does not answer.
 func pause(ctx context.Context) error {
-	t := time.NewTimer(200 * time.Millisecond)
+	t := time.NewTimer(50 * time.Millisecond)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -160,8 +194,8 @@ func resign(s Session, f Fence) {
 	ctx, cancel := context.WithTimeout(s.Ctx(), resignTimeout)
 	defer cancel()
 	for {
-		try, cancel := context.WithTimeout(ctx, time.Second)
-		err := f.Delete(try, f.key)
+		one, cancel := context.WithTimeout(ctx, try)
+		err := f.Delete(one, f.key)
 		cancel()
 		if err == nil || errors.Is(err, ErrDeposed) || pause(ctx) != nil {
 			return

@@ -20,7 +20,9 @@ func Observe(ctx context.Context, c *clientv3.Client, prefix string, seen func(L
 	var last Leader
 	first := true
 	for ctx.Err() == nil {
-		now, rev, err := Current(ctx, c, prefix)
+		one, cancel := context.WithTimeout(ctx, try)
+		now, rev, err := Current(one, c, prefix)
+		cancel()
 		if err != nil {
 			_ = pause(ctx)
 			continue
