@@ -12,16 +12,19 @@ import (
 	"hive/registry"
 )
 
-// etcdTry bounds one attempt at etcd where the caller tries again: a proposal
-// that is made while etcd has no leader hangs until its own deadline.
-const etcdTry = 2 * time.Second
+const (
+	// etcdTry bounds one attempt at etcd where the caller tries again: a proposal
+	// that is made while etcd has no leader hangs until its own deadline.
+	etcdTry = 2 * time.Second
+	// etcdAgain is how long after an attempt that failed the next one comes.
+	etcdAgain = 100 * time.Millisecond
+)
 
 // agent executes this node's part in the run that the hive is at. It lives as
-// long as the node's lease: when that goes, all load of this node is stopped.
+// long as the node's process: a lease that is lost closes the fence of its
+// engines, and a new one may open it again.
 type agent struct {
-	n       *Node
-	session *registry.Session
-	self    registry.Node
+	n *Node
 
 	mu      sync.Mutex
 	current *task // nil between runs
@@ -33,6 +36,9 @@ func (a *agent) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { _ = active.Run(ctx) }) // ends with ctx and has nothing else to say
+	if err := active.Wait(ctx); err != nil {
+		return err
+	}
 	stop := func() {}
 	defer func() { stop() }()
 	var id string
@@ -42,6 +48,7 @@ func (a *agent) Run(ctx context.Context) error {
 		if now := string(kv.Value); now != id {
 			stop()
 			id, stop = now, func() {}
+			a.n.store().keepOnly(id)
 			if id != "" {
 				stop = a.start(ctx, id)
 			}
@@ -59,8 +66,8 @@ func (a *agent) Run(ctx context.Context) error {
 
 // start executes a run; stop ends that and waits for it.
 func (a *agent) start(ctx context.Context, id string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	t := newTask(a, id)
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := newTask(a.n, id)
 	a.mu.Lock()
 	a.current = t
 	a.mu.Unlock()
@@ -72,7 +79,7 @@ func (a *agent) start(ctx context.Context, id string) (stop func()) {
 		}
 	}()
 	return func() {
-		cancel()
+		cancel(errRunOver)
 		<-done
 		a.mu.Lock()
 		a.current = nil
@@ -82,23 +89,33 @@ func (a *agent) start(ctx context.Context, id string) (stop func()) {
 
 // task is the run being executed, if it is the one named.
 func (a *agent) task(run string) *task {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.current == nil || a.current.run != run {
+	t := a.present()
+	if t == nil || t.run != run {
 		return nil
 	}
+	return t
+}
+
+func (a *agent) present() *task {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return a.current
 }
 
+// busy says whether load is being sent.
 func (a *agent) busy() bool {
-	a.mu.Lock()
-	t := a.current
-	a.mu.Unlock()
+	t := a.present()
 	return t != nil && t.loading()
 }
 
-// persist tries until it works or ctx ends. A lease that is gone cannot work.
-func (a *agent) persist(ctx context.Context, try func(context.Context) error) error {
+// free says whether this node has nothing left to do or to deliver.
+func (a *agent) free() bool {
+	t := a.present()
+	return t == nil || t.free()
+}
+
+// persist tries until it works or ctx ends.
+func persist(ctx context.Context, try func(context.Context) error) error {
 	for {
 		one, cancel := context.WithTimeout(ctx, etcdTry)
 		err := try(one)
@@ -106,18 +123,8 @@ func (a *agent) persist(ctx context.Context, try func(context.Context) error) er
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if !a.session.Valid() {
-			return registry.ErrLeaseLost
-		}
-		pause(ctx, 100*time.Millisecond)
+		pause(ctx, etcdAgain)
 	}
-}
-
-// put writes a key under the node's lease.
-func (a *agent) put(ctx context.Context, key string, v any) error {
-	return a.persist(ctx, func(ctx context.Context) error {
-		return putJSON(ctx, a.n.etcd, key, v, clientv3.WithLease(a.session.Lease()))
-	})
 }
 
 // putJSON writes v under key.

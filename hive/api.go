@@ -45,6 +45,8 @@ type ClockInfo struct {
 type NodeInfo struct {
 	registry.Node
 	Leader bool `json:"leader"`
+	// Health is how its engine fares in the run under way, as the leader heard last; nil when nothing is known.
+	Health *Health `json:"health,omitempty"`
 }
 
 // Submission is a run to be submitted. The archive has been uploaded before.
@@ -66,14 +68,26 @@ type RunInfo struct {
 	Submitter string              `json:"submitter,omitempty"`
 	Submitted time.Time           `json:"submitted"`
 	Phase     Phase               `json:"phase"`
+	Paused    *Halt               `json:"paused,omitempty"`   // set while the run's clock stands still, or is about to
 	Position  int                 `json:"position,omitempty"` // runs before it in the queue
 	Verdict   Verdict             `json:"verdict,omitempty"`
 	Failure   *Failure            `json:"failure,omitempty"`
+	Epoch     int                 `json:"epoch,omitempty"`
 	Members   []Member            `json:"members,omitempty"`
+	Gone      []Gone              `json:"gone,omitempty"`    // incarnations that have no share any more
+	Unowned   int                 `json:"unowned,omitempty"` // slots that no node has room for
+	Scales    []Scale             `json:"scales,omitempty"`
 	Warnings  []string            `json:"warnings,omitempty"`
 	Times     map[Phase]time.Time `json:"times,omitempty"`
 	Plan      *Plan               `json:"plan,omitempty"`
+	// Ledger is what has become of the plan so far, as the leader knows it; of a finished run, in the end.
+	Ledger []ScenarioLedger `json:"ledger,omitempty"`
+	// Timeline are the last entries; the rest can be asked for.
+	Timeline []TimelineEvent `json:"timeline,omitempty"`
 }
+
+// shownEvents is how many entries of the timeline are shown with a run.
+const shownEvents = 20
 
 // routes is the API. docs/api.md describes it.
 func (n *Node) routes() http.Handler {
@@ -81,13 +95,20 @@ func (n *Node) routes() http.Handler {
 	for pattern, h := range map[string]handler{
 		"GET /api/v1/cluster":               n.getCluster,
 		"GET /api/v1/clock":                 n.getClock,
+		"GET /api/v1/pulse":                 n.getPulse,
 		"GET /api/v1/nodes":                 n.getNodes,
+		"POST /api/v1/nodes/{id}/drain":     n.drainNode,
 		"GET /api/v1/runs":                  n.listRuns,
 		"POST /api/v1/runs":                 n.submit,
 		"GET /api/v1/runs/{id}":             n.showRun,
 		"GET /api/v1/runs/{id}/events":      n.events,
+		"GET /api/v1/runs/{id}/timeline":    n.getTimeline,
 		"GET /api/v1/runs/{id}/result":      n.getResult,
+		"GET /api/v1/runs/{id}/clock":       n.getRunClock,
 		"POST /api/v1/runs/{id}/stop":       n.stopRun,
+		"POST /api/v1/runs/{id}/pause":      n.pauseRun,
+		"POST /api/v1/runs/{id}/resume":     n.resumeRun,
+		"POST /api/v1/runs/{id}/scale":      n.scaleRun,
 		"POST /api/v1/runs/{id}/checkpoint": n.takeCheckpoint,
 		"POST /api/v1/runs/{id}/summary":    n.makeSummary,
 		"PUT /api/v1/blobs/{digest}":        n.putBlob,
@@ -130,7 +151,7 @@ func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) error {
 
 func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
 	l, _ := n.currentLeader()
-	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.info.Etcd,
+	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.etcd.Endpoints(),
 		Node: n.info.ID, Leader: l.Value, Version: Version})
 	return nil
 }
@@ -141,17 +162,12 @@ func (n *Node) getClock(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // getNodes lists the nodes. A node that is out of the hive does not know who is in it.
-func (n *Node) getNodes(w http.ResponseWriter, _ *http.Request) error {
+func (n *Node) getNodes(w http.ResponseWriter, r *http.Request) error {
 	if n.self.Load() == nil {
 		return refuse(http.StatusServiceUnavailable, codeUnavailable, "node %s is not in the hive at the moment: its etcd at %s does not answer, or has not for a while",
-			n.info.Name, strings.Join(n.info.Etcd, ", "))
+			n.info.Name, strings.Join(n.etcd.Endpoints(), ", "))
 	}
-	l, _ := n.currentLeader()
-	nodes := []NodeInfo{}
-	for _, r := range registry.Nodes(n.nodes) {
-		nodes = append(nodes, NodeInfo{Node: r, Leader: r.ID == l.Value})
-	}
-	writeJSON(w, http.StatusOK, nodes)
+	writeJSON(w, http.StatusOK, n.nodeInfos(r))
 	return nil
 }
 
@@ -193,13 +209,13 @@ func (n *Node) listRuns(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (n *Node) showRun(w http.ResponseWriter, r *http.Request) error {
-	return ask(r, func(ctx context.Context) error {
+	var info RunInfo
+	err := ask(r, func(ctx context.Context) (err error) {
 		line, err := n.queueLine(ctx)
 		if err != nil {
 			return err
 		}
-		info, err := n.runInfo(ctx, r.PathValue("id"), line)
-		if err != nil {
+		if info, err = n.runInfo(ctx, r.PathValue("id"), line); err != nil {
 			return err
 		}
 		var plan Plan
@@ -208,9 +224,63 @@ func (n *Node) showRun(w http.ResponseWriter, r *http.Request) error {
 		} else if found {
 			info.Plan = &plan
 		}
-		writeJSON(w, http.StatusOK, info)
-		return nil
+		events, err := n.timeline(ctx, info.ID)
+		info.Timeline = events[max(0, len(events)-shownEvents):]
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if info.Ledger, err = n.ledgerOf(r, info); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, info)
+	return nil
+}
+
+// ledgerOf is a run's ledger: of a finished one as its result has it, otherwise as the leader has it so far. It is nil
+// when there is none yet, or the leader does not answer.
+func (n *Node) ledgerOf(r *http.Request, info RunInfo) ([]ScenarioLedger, error) {
+	if info.Phase == Finished {
+		var res struct{ Ledger []ScenarioLedger }
+		err := ask(r, func(ctx context.Context) error {
+			data, err := n.readResult(ctx, info.ID)
+			if err != nil || data == nil {
+				return err
+			}
+			return json.Unmarshal(data, &res)
+		})
+		return res.Ledger, err
+	}
+	if l := n.leading.Load(); l != nil {
+		if h := l.stream(info.ID); h != nil {
+			return h.progress().Ledger, nil
+		}
+		return nil, nil
+	}
+	var known RunInfo
+	n.askLeader(r, runPath(info.ID), &known)
+	return known.Ledger, nil
+}
+
+// leaderTry bounds what the answer to a call waits for what only the leader knows.
+const leaderTry = time.Second
+
+// askLeader asks the leader what this node was asked, unless another node has asked this one already. Without an answer
+// it leaves out as it is.
+func (n *Node) askLeader(r *http.Request, path string, out any) {
+	url, _, ok := n.leaderURL()
+	if !ok || url == n.info.URL || r.Header.Get(relayed) != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), leaderTry)
+	defer cancel()
+	resp, err := n.calls.open(ctx, "GET", url+path, nil, http.Header{relayed: {"1"}})
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	_ = json.NewDecoder(resp.Body).Decode(out) // what could not be learnt is left out
 }
 
 // queueLine lists the runs that are not finished, in their order.
@@ -241,8 +311,8 @@ func (n *Node) runInfo(ctx context.Context, id string, line []string) (RunInfo, 
 		return RunInfo{}, err
 	}
 	return RunInfo{ID: id, Name: spec.Name, Archive: spec.Archive, Submitter: spec.Submitter, Submitted: spec.Submitted,
-		Phase: st.Phase, Position: max(0, slices.Index(line, id)), Verdict: st.Verdict, Failure: st.Failure,
-		Members: st.Members, Warnings: st.Warnings, Times: st.Times}, nil
+		Phase: st.Phase, Paused: st.Halt, Position: max(0, slices.Index(line, id)), Verdict: st.Verdict, Failure: st.Failure,
+		Epoch: st.Epoch, Members: st.Members, Gone: st.Gone, Unowned: st.Unowned, Scales: st.Scales, Warnings: st.Warnings, Times: st.Times}, nil
 }
 
 func noRun(id string) error {
@@ -298,6 +368,9 @@ func (n *Node) accept(sub Submission) (Spec, error) {
 	if len(opts.Scenarios) == 0 {
 		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "options: there is no scenario in them")
 	}
+	if err := sub.Flags.Policy.Validate(); err != nil {
+		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "policy: %v", err)
+	}
 	var members []Member
 	for _, r := range registry.Nodes(n.nodes) {
 		if r.Capacity > 0 {
@@ -343,88 +416,18 @@ func (n *Node) enqueue(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-// StopRequest asks for the end of a run.
-type StopRequest struct {
-	Mode StopMode `json:"mode"` // empty: interrupt
-	Kind Kind     `json:"kind"` // interrupted or stopped; empty: stopped
-	By   string   `json:"by,omitempty"`
-}
-
-// stopRun leaves a request for the leader. It also touches the queue's key,
-// which wakes the leader when the run still waits.
-func (n *Node) stopRun(w http.ResponseWriter, r *http.Request) error {
-	var req StopRequest
-	if err := readJSON(w, r, maxSubmission, &req); err != nil {
-		return err
-	}
-	c := Control{Action: "stop", Mode: req.Mode, Kind: req.Kind, By: req.By}
-	if c.Mode == "" {
-		c.Mode = StopInterrupt
-	}
-	if c.Kind == "" {
-		c.Kind = KindStopped
-	}
-	if c.Mode != StopInterrupt && c.Mode != StopGraceful || c.Kind != KindStopped && c.Kind != KindInterrupted {
-		return refuse(http.StatusBadRequest, codeBadRequest, "mode %q and kind %q: want interrupt or graceful, and stopped or interrupted", req.Mode, req.Kind)
-	}
-	return ask(r, func(ctx context.Context) error {
-		if err := n.control(ctx, r.PathValue("id"), c); err != nil {
-			return err
-		}
-		writeJSON(w, http.StatusAccepted, map[string]string{"status": "asked"})
-		return nil
-	})
-}
-
-func (n *Node) control(ctx context.Context, id string, c Control) error {
-	var spec Spec
-	found, err := getJSON(ctx, n.etcd, n.keys.Spec(id), &spec)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return noRun(id)
-	}
-	value, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
-	}
-	entry, err := json.Marshal(queueEntry{Archive: spec.Archive, Stop: &c})
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
-	}
-	resp, err := n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(n.keys.Queued(id)), ">", 0)).
-		Then(clientv3.OpPut(n.keys.Control(id, NewRunID()), string(value)), clientv3.OpPut(n.keys.Queued(id), string(entry))).Commit()
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
-	}
-	if !resp.Succeeded {
-		return refuse(http.StatusConflict, codeConflict, "run %s has finished", id)
-	}
-	return nil
-}
-
 func (n *Node) getResult(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	return ask(r, func(ctx context.Context) error {
-		var c Chunks
-		found, err := getJSON(ctx, n.etcd, n.keys.Result(id), &c)
+		data, err := n.readResult(ctx, id)
 		if err != nil {
 			return err
 		}
-		if !found {
-			line, err := n.queueLine(ctx)
-			if err != nil {
-				return err
-			}
-			if _, err := n.runInfo(ctx, id, line); err != nil {
+		if data == nil {
+			if _, err := n.runInfo(ctx, id, nil); err != nil {
 				return err
 			}
 			return refuse(http.StatusConflict, codeConflict, "run %s has no result yet", id)
-		}
-		data, err := getChunks(ctx, n.etcd, n.keys.Result(id), c)
-		if err != nil {
-			return err
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(data) // a client that is gone needs no answer
@@ -432,12 +435,37 @@ func (n *Node) getResult(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// takeCheckpoint takes a node's metrics, if this node leads.
-func (n *Node) takeCheckpoint(w http.ResponseWriter, r *http.Request) error {
-	l := n.leading.Load()
-	if l == nil {
-		return refuse(http.StatusMisdirectedRequest, codeNotLeader, "this node does not lead the hive")
+// readResult is a run's result as it was stored; nil when there is none.
+func (n *Node) readResult(ctx context.Context, id string) ([]byte, error) {
+	var c Chunks
+	found, err := getJSON(ctx, n.etcd, n.keys.Result(id), &c)
+	if err != nil || !found {
+		return nil, err
 	}
+	return getChunks(ctx, n.etcd, n.keys.Result(id), c)
+}
+
+func (n *Node) getTimeline(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	return ask(r, func(ctx context.Context) error {
+		if _, err := n.runInfo(ctx, id, nil); err != nil {
+			return err
+		}
+		events, err := n.timeline(ctx, id)
+		if err != nil {
+			return err
+		}
+		if events == nil {
+			events = []TimelineEvent{}
+		}
+		writeJSON(w, http.StatusOK, events)
+		return nil
+	})
+}
+
+// takeCheckpoint takes a node's metrics. The leader works from them, and any other node keeps them in case it is the
+// next one; the answer tells which it was.
+func (n *Node) takeCheckpoint(w http.ResponseWriter, r *http.Request) error {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCheckpoint))
 	if err != nil {
 		return err
@@ -446,10 +474,11 @@ func (n *Node) takeCheckpoint(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refuse(http.StatusBadRequest, codeBadRequest, "%v", err)
 	}
-	if err := l.receive(r.PathValue("id"), report, snapshot); err != nil {
+	ack, err := n.inbox.put(r.PathValue("id"), report, snapshot)
+	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, Ack{Term: l.fence.Term()})
+	writeJSON(w, http.StatusOK, ack)
 	return nil
 }
 
@@ -496,6 +525,9 @@ func (n *Node) putBlob(w http.ResponseWriter, r *http.Request) error {
 	}
 	if got := archive.DigestOf(data); got != digest {
 		return refuse(http.StatusBadRequest, codeBadRequest, "the archive has the digest %s, not %s: it was changed on its way", got, digest)
+	}
+	if err := n.roomFor(r.Context(), len(data)); err != nil {
+		return err
 	}
 	if err := n.keepUpload(r, digest); err != nil {
 		return err

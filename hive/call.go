@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -40,6 +41,9 @@ func (e *APIError) Is(target error) bool {
 	return target == ErrUnauthorized && e.Status == http.StatusUnauthorized
 }
 
+// connectTimeout bounds how long a host that does not answer at all is tried.
+const connectTimeout = 3 * time.Second
+
 // caller makes calls to nodes' APIs, bearing the token.
 type caller struct {
 	http  *http.Client
@@ -47,8 +51,10 @@ type caller struct {
 }
 
 func newCaller(token string) *caller {
+	dialer := &net.Dialer{Timeout: connectTimeout}
 	return &caller{token: token, http: &http.Client{Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute,
 	}}}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"hive/engine/executor"
 	"hive/engine/metric"
 )
 
@@ -33,6 +34,17 @@ type Report struct {
 	Marked      *Failure  `json:"marked,omitempty"` // exec.test.fail()
 	Logs        []LogLine `json:"logs,omitempty"`   // that the leader has not acknowledged
 	Start       StartSkew `json:"start"`
+	Health      Health    `json:"health"`
+	// At is when on the run's clock this was so.
+	At time.Duration `json:"at,omitempty"`
+	// Epoch is the newest epoch that the engine executes.
+	Epoch int `json:"epoch,omitempty"`
+	// Ledger is what became of the iterations here, by scenario.
+	Ledger []executor.Ledger `json:"ledger,omitempty"`
+	// Folded are incarnations that are over and whose checkpoints this one sums up; a leader passes it on to its deputy.
+	Folded []int64 `json:"folded,omitempty"`
+	// FoldedLedgers are those of Folded, in their order.
+	FoldedLedgers [][]executor.Ledger `json:"foldedLedgers,omitempty"`
 }
 
 // StartSkew is how exactly a node began its load.
@@ -44,12 +56,14 @@ type StartSkew struct {
 
 // LogLine is one message of a script's console or of an engine.
 type LogLine struct {
-	Node    string         `json:"node,omitempty"` // name
-	Seq     int64          `json:"seq"`            // counts a node's lines in a run, from 1
-	Time    time.Time      `json:"time"`
-	Level   slog.Level     `json:"level"`
-	Message string         `json:"message"`
-	Attrs   map[string]any `json:"attrs,omitempty"`
+	Node string `json:"node,omitempty"` // name
+	Seq  int64  `json:"seq"`            // counts the lines of one life of a node in a run, from 1
+	// Incarnation is that life; a line is the same as another with the same Incarnation and Seq.
+	Incarnation int64          `json:"incarnation,omitempty"`
+	Time        time.Time      `json:"time"`
+	Level       slog.Level     `json:"level"`
+	Message     string         `json:"message"`
+	Attrs       map[string]any `json:"attrs,omitempty"`
 }
 
 // A checkpoint on the wire:

@@ -1,16 +1,12 @@
 package hive
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +16,13 @@ import (
 const (
 	// clientPatience is how long a client that follows a run looks for a node
 	// that answers before it gives up.
-	clientPatience = time.Minute
+	clientPatience = 5 * time.Minute
 	// clientPause is between two rounds of that.
-	clientPause = 500 * time.Millisecond
+	clientPause = 100 * time.Millisecond
+	// clientTry bounds what one node may take to answer a call, beyond which the next one is asked.
+	clientTry = 15 * time.Second
+	// learnEvery is how often a client that follows a run asks who is in the hive.
+	learnEvery = 10 * time.Second
 )
 
 // Client speaks to a hive through any of its nodes. It learns the others'
@@ -30,6 +30,7 @@ const (
 type Client struct {
 	calls    *caller
 	patience time.Duration // of Attach
+	first    string        // address that it was given
 
 	mu    sync.Mutex // guards what follows
 	bases []string   // the one to ask first comes first
@@ -42,7 +43,7 @@ func NewClient(remote, token string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{calls: newCaller(token), patience: clientPatience, bases: []string{base}}, nil
+	return &Client{calls: newCaller(token), patience: clientPatience, first: base, bases: []string{base}}, nil
 }
 
 // Close gives up idle connections.
@@ -54,18 +55,29 @@ func (c *Client) known() []string {
 	return slices.Clone(c.bases)
 }
 
-// learn asks for the other nodes' addresses.
-func (c *Client) learn(ctx context.Context) {
-	nodes, err := c.Nodes(ctx)
-	if err != nil {
-		return // the ones that are known will have to do
+// learn asks who is in the hive; without an answer, what is known has to do.
+func (c *Client) learn(ctx context.Context) { _, _ = c.Nodes(ctx) }
+
+// remember takes the addresses of nodes and forgets those of nodes that are gone.
+func (c *Client) remember(nodes []NodeInfo) {
+	var there []string
+	for _, n := range nodes {
+		there = append(there, n.Address)
+	}
+	if len(there) == 0 {
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, n := range nodes {
-		if !slices.Contains(c.bases, n.Address) {
-			c.bases = append(c.bases, n.Address)
+	was := c.bases
+	c.bases = slices.DeleteFunc(slices.Clone(was), func(base string) bool { return !slices.Contains(there, base) })
+	for _, base := range append(there, c.first) { // the first may be another name of one of them
+		if !slices.Contains(c.bases, base) {
+			c.bases = append(c.bases, base)
 		}
+	}
+	if i := slices.Index(c.bases, was[0]); i > 0 {
+		c.bases = slices.Insert(slices.Delete(c.bases, i, i+1), 0, was[0])
 	}
 }
 
@@ -78,12 +90,12 @@ func (c *Client) prefer(base string) {
 	}
 }
 
-// each tries the known nodes in turn until one answers.
+// each tries the known nodes in turn until one can answer.
 func (c *Client) each(try func(base string) error) error {
 	var first error
 	for _, base := range c.known() {
 		err := try(base)
-		if _, gone := errors.AsType[*UnreachableError](err); !gone {
+		if !elsewhere(err) {
 			c.prefer(base)
 			return err
 		}
@@ -95,7 +107,11 @@ func (c *Client) each(try func(base string) error) error {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	return c.each(func(base string) error { return c.calls.call(ctx, method, base+path, in, out) })
+	return c.each(func(base string) error {
+		one, cancel := context.WithTimeout(ctx, clientTry)
+		defer cancel()
+		return c.calls.call(one, method, base+path, in, out)
+	})
 }
 
 // Cluster says which hive it is.
@@ -104,11 +120,29 @@ func (c *Client) Cluster(ctx context.Context) (ClusterInfo, error) {
 	return info, c.call(ctx, "GET", "/api/v1/cluster", nil, &info)
 }
 
-// Nodes lists the hive's nodes by name.
+// Nodes lists the hive's nodes by name. The client turns to them from now on.
 func (c *Client) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	var nodes []NodeInfo
 	err := c.call(ctx, "GET", "/api/v1/nodes", nil, &nodes)
+	if err == nil {
+		c.remember(nodes)
+	}
 	return nodes, err
+}
+
+// NodesWithHealth is Nodes with how the engines of a run under way fare.
+func (c *Client) NodesWithHealth(ctx context.Context) ([]NodeInfo, error) {
+	var nodes []NodeInfo
+	err := c.call(ctx, "GET", "/api/v1/nodes?health=true", nil, &nodes)
+	return nodes, err
+}
+
+// Drain asks a node, by name or id, to hand its share over and to leave the
+// hive; it does not wait for that.
+func (c *Client) Drain(ctx context.Context, node string) (NodeInfo, error) {
+	var info NodeInfo
+	err := c.call(ctx, "POST", "/api/v1/nodes/"+url.PathEscape(node)+"/drain", nil, &info)
+	return info, err
 }
 
 // Runs lists the runs that the hive remembers, in the order of submission.
@@ -131,6 +165,28 @@ func (c *Client) Show(ctx context.Context, run string) (RunInfo, error) {
 // Stop asks for the end of a run; it does not wait for it.
 func (c *Client) Stop(ctx context.Context, run string, req StopRequest) error {
 	return c.call(ctx, "POST", runPath(run)+"/stop", req, nil)
+}
+
+// Pause makes a run's clock stand still: nothing new starts until Resume.
+func (c *Client) Pause(ctx context.Context, run string, req PauseRequest) error {
+	return c.call(ctx, "POST", runPath(run)+"/pause", req, nil)
+}
+
+// Resume ends a pause.
+func (c *Client) Resume(ctx context.Context, run string, req PauseRequest) error {
+	return c.call(ctx, "POST", runPath(run)+"/resume", req, nil)
+}
+
+// Scale sets the VUs of an externally-controlled scenario.
+func (c *Client) Scale(ctx context.Context, run string, req ScaleRequest) error {
+	return c.call(ctx, "POST", runPath(run)+"/scale", req, nil)
+}
+
+// Timeline lists what has happened to a run, oldest first.
+func (c *Client) Timeline(ctx context.Context, run string) ([]TimelineEvent, error) {
+	var events []TimelineEvent
+	err := c.call(ctx, "GET", runPath(run)+"/timeline", nil, &events)
+	return events, err
 }
 
 // Result fetches what a finished run left.
@@ -176,149 +232,91 @@ func (c *Client) upload(ctx context.Context, digest string, packed []byte) error
 // to see, whose error ends the attachment. When a node goes, the client turns
 // to another and goes on where it was.
 func (c *Client) Attach(ctx context.Context, run string, see func(Event) error) (*Result, error) {
-	c.learn(ctx)
-	f := follower{client: c, run: run, see: see, lines: map[string]int64{}}
-	lastWord, told := time.Now(), false
-	for {
-		heard, err := f.listen(ctx)
-		if err == nil {
-			return c.Result(ctx, run)
+	if err := c.Follow(ctx, run, see); err != nil {
+		return nil, err
+	}
+	var res *Result
+	err := c.persist(ctx, func() (err error) {
+		res, err = c.Result(ctx, run)
+		return err
+	})
+	return res, err
+}
+
+// persist repeats a call until it is answered, for as long as the client's
+// patience lasts.
+func (c *Client) persist(ctx context.Context, try func() error) error {
+	for since := time.Now(); ; pause(ctx, clientPause) {
+		err := try()
+		if !Passing(err) || time.Since(since) > c.patience {
+			return err
 		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		if _, ok := errors.AsType[*APIError](err); ok && !transient(err) {
-			return nil, err
-		}
-		if f.failed != nil {
-			return nil, f.failed
-		}
-		if heard {
-			lastWord, told = time.Now(), false
-			c.learn(ctx)
-		}
-		if time.Since(lastWord) > c.patience {
-			return nil, fmt.Errorf("run %s was lost sight of, no node of its hive has helped for %s: %w", run, c.patience, err)
-		}
-		if !told && !heard {
-			told = true
-			if err := f.warn("the run cannot be followed at the moment (%v); trying for %s", err, c.patience); err != nil {
-				return nil, err
-			}
-		}
-		pause(ctx, clientPause)
 	}
 }
 
-// transient says whether a refusal may pass by itself.
-func transient(err error) bool {
+// Follow is Attach without the result.
+func (c *Client) Follow(ctx context.Context, run string, see func(Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var learning sync.WaitGroup
+	defer learning.Wait()
+	defer cancel()
+	c.learn(ctx)
+	learning.Go(func() { c.keepLearning(ctx) })
+	f := newAttachment(c, run, see)
+	for lastWord, told := time.Now(), false; ; pause(ctx, clientPause) {
+		heard, err := f.listen(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case f.failed != nil:
+			return f.failed
+		case !Passing(err):
+			return err
+		case heard:
+			lastWord, told = time.Now(), false
+		}
+		silent := time.Since(lastWord)
+		if silent > min(leaderPatience, c.patience/2) && !told {
+			told = true
+			if err := f.warn("the run cannot be followed at the moment (%v); trying for %s", err, c.patience); err != nil {
+				return err
+			}
+		}
+		if silent > c.patience {
+			return fmt.Errorf("run %s was lost sight of, no node of its hive has helped for %s: %w", run, c.patience, err)
+		}
+	}
+}
+
+// keepLearning asks for the nodes' addresses again and again, since all that
+// were known may be replaced while one stream lasts.
+func (c *Client) keepLearning(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause(ctx, learnEvery)
+		c.learn(ctx)
+	}
+}
+
+// Passing says whether the error of a call may pass by itself: no answer, or a refusal
+// of a node that is not in the hive at the moment.
+func Passing(err error) bool {
+	if _, ok := errors.AsType[*UnreachableError](err); ok {
+		return true
+	}
 	api, ok := errors.AsType[*APIError](err)
 	return ok && (api.Status == http.StatusServiceUnavailable || api.Status == http.StatusMisdirectedRequest || api.Status == http.StatusInternalServerError)
 }
 
-// follower keeps what a client has seen of a run, over all nodes it asked.
-type follower struct {
-	client *Client
-	run    string
-	see    func(Event) error
-	failed error // of see
-
-	last  string
-	plan  string
-	lines map[string]int64 // seq of the last log line of each node
-}
-
-// warn tells what the client itself has to say.
-func (f *follower) warn(format string, args ...any) error {
-	data, err := json.Marshal(Warning{fmt.Sprintf(format, args...)})
-	if err != nil {
-		return err
+// elsewhere says whether another node may give the answer that this one did not.
+func elsewhere(err error) bool {
+	if _, ok := errors.AsType[*UnreachableError](err); ok {
+		return true
 	}
-	return f.take(Event{Type: EventWarning, Data: data})
-}
-
-// errCut is a stream that ended before the run did.
-var errCut = errors.New("the stream of events was cut off")
-
-// listen follows one stream; nil means that the run has finished. heard says
-// whether any node answered.
-func (f *follower) listen(ctx context.Context) (heard bool, err error) {
-	err = f.client.each(func(base string) error {
-		header := http.Header{"Accept": {"text/event-stream"}}
-		if f.last != "" {
-			header.Set("Last-Event-ID", f.last)
-		}
-		resp, err := f.client.calls.open(ctx, "GET", base+runPath(f.run)+"/events", nil, header)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		heard = true
-		if err := f.read(resp.Body); !errors.Is(err, errCut) {
-			return err
-		}
-		return &UnreachableError{URL: base, Err: errCut} // the next node may know more
-	})
-	return heard, err
-}
-
-// read takes events from a stream; nil at the result.
-func (f *follower) read(r io.Reader) error {
-	br := bufio.NewReader(r)
-	var e Event
-	for {
-		line, err := br.ReadString('\n')
-		if err != nil {
-			return errCut
-		}
-		field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case line == "\n" || line == "\r\n":
-			if e.Type == "" {
-				continue
-			}
-			if err := f.take(e); err != nil {
-				f.failed = err
-				return err
-			}
-			if e.Type == EventResult {
-				return nil
-			}
-			e = Event{}
-		case field == "id":
-			e.ID = value
-		case field == "event":
-			e.Type = value
-		case field == "data":
-			e.Data = append(e.Data, value...)
-		}
-	}
-}
-
-// take passes an event on unless it was seen before, from another leader.
-func (f *follower) take(e Event) error {
-	if e.ID != "" {
-		f.last = e.ID
-	}
-	switch e.Type {
-	case EventPlan:
-		if f.plan == string(e.Data) {
-			return nil
-		}
-		f.plan = string(e.Data)
-	case EventLog:
-		var l LogLine
-		if err := json.Unmarshal(e.Data, &l); err != nil {
-			return fmt.Errorf("log event: %w", err)
-		}
-		if l.Seq <= f.lines[l.Node] {
-			return nil
-		}
-		f.lines[l.Node] = l.Seq
-	}
-	if f.see == nil {
-		return nil
-	}
-	return f.see(e)
+	api, ok := errors.AsType[*APIError](err)
+	return ok && (api.Status == http.StatusServiceUnavailable || api.Status == http.StatusMisdirectedRequest)
 }

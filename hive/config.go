@@ -17,6 +17,9 @@ const (
 	// portsTried is how many ports from DefaultPort on are tried when no
 	// address was asked for.
 	portsTried = 100
+	// MinLeaseTTL is the least that an embedded etcd grants: half as much again as
+	// its election timeout, in whole seconds.
+	MinLeaseTTL = time.Second
 	// Version is this node's version, as other nodes and clients see it.
 	Version = "0.1.0"
 )
@@ -50,9 +53,14 @@ type Config struct {
 	Labels map[string]string
 	// Token is what every call of the API must bear; empty means none.
 	Token string
-	// LeaseTTL is after how long without a word a node counts as lost. 0 means
-	// 5 s; etcd grants no less than about 2 s.
+	// LeaseTTL is after how long without a word a node counts as lost, in whole
+	// seconds and at least [MinLeaseTTL]. 0 means 5 s.
 	LeaseTTL time.Duration
+	// EngineMemory is how many bytes an engine may use before it is stopped; 0 means none is set by the node.
+	EngineMemory int64
+	// Fault, when set, is called before and after each write of the leader with the name of the write, as
+	// "before commit" or "after finish". Tests kill the process in it.
+	Fault func(point string)
 	// Log takes the node's own messages. Nil means that they are dropped.
 	Log *slog.Logger
 	// Factory makes the engines.
@@ -61,6 +69,8 @@ type Config struct {
 	Ready func(Info)
 	// Timing holds the node's intervals and limits; zero fields are defaults.
 	Timing Timing
+
+	quota int64 // bytes that the embedded etcd's database may take; 0 means etcdQuota
 }
 
 // Timing are intervals and limits of a node. Zero fields take the defaults
@@ -72,6 +82,7 @@ type Timing struct {
 	Prepare    time.Duration // all nodes fetch, compile and initialise: 5 min
 	Grace      time.Duration // for an answer past the time that the script was given: 15 s
 	HoldRuns   int           // finished runs whose records are kept: 100
+	Replace    time.Duration // a member of the embedded etcd whose node is away for so long gives its place to another node: 10 s
 }
 
 // Info is what a node that has joined says of itself.
@@ -99,6 +110,7 @@ func (t Timing) withDefaults() Timing {
 	or(&t.StartDelay, time.Second)
 	or(&t.Prepare, 5*time.Minute)
 	or(&t.Grace, 15*time.Second)
+	or(&t.Replace, 10*time.Second)
 	if t.HoldRuns <= 0 {
 		t.HoldRuns = 100
 	}
@@ -106,7 +118,7 @@ func (t Timing) withDefaults() Timing {
 }
 
 func (c Config) withDefaults() Config {
-	if c.LeaseTTL <= 0 {
+	if c.LeaseTTL == 0 {
 		c.LeaseTTL = 5 * time.Second
 	}
 	if c.Log == nil {
@@ -136,6 +148,9 @@ func (c Config) validate() error {
 		} else if !isLoopback(host) && c.Token == "" {
 			errs = append(errs, fmt.Errorf("address %q is reachable from other hosts: give a token, or listen on 127.0.0.1", c.Address))
 		}
+	}
+	if c.LeaseTTL < MinLeaseTTL {
+		errs = append(errs, fmt.Errorf("lease TTL %s: want %s or more, the least that etcd grants (an etcd of one's own with longer elections grants more)", c.LeaseTTL, MinLeaseTTL))
 	}
 	return errors.Join(errs...)
 }

@@ -8,15 +8,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"hive/election"
-	"hive/engine/metric"
+	"hive/engine/executor"
 	"hive/engine/options"
+	"hive/engine/share"
 	"hive/registry"
 )
 
@@ -41,49 +41,96 @@ type driver struct {
 	hub  *hub
 	keys *registry.Mirror // of the run
 
-	spec     Spec
-	opts     options.Options
-	st       State
-	rev      int64 // of the state; 0 before there is one
-	entered  time.Time
+	spec   Spec
+	opts   options.Options
+	layout share.Plan
+	st     State
+	rev    int64 // of the state; 0 before there is one
+
+	born     time.Time // when this driver began
+	entered  time.Time // when it first saw the present phase
 	named    time.Time // when the node on duty for teardown was named
 	complete time.Time // when teardown was over
+	ticked   time.Time // when the run's clock was last written
+	passedOn time.Time // when the deputy was last looked after
+	deputy   string    // id of the node that has the checkpoints of incarnations that are gone
+	folded   int64     // what of them it has
 	judge    *Judge
 	judged   time.Time
 	shown    time.Time
-	lost     map[string]bool
-	silent   map[string]bool
+	silent   map[int64]bool
 
-	wake chan struct{}
-	mu   sync.Mutex // guards what follows
-	got  map[string]*checkpoint
-	team map[string]int64 // incarnation of each member, by node id
-}
+	watch    *watchlist
+	died     map[int64]*Failure // engines that ended by themselves
+	agenda   agenda
+	allocs   map[int]map[int64]Alloc // by epoch and incarnation, as etcd has them
+	lives    map[int64]*Life         // of incarnations that have no share any more
+	stints   map[int64][]Stint       // of those that have one: the last few
+	load     overload
+	meter    loadMeter // of the rates that are shown
+	last     Tick
+	outage   outage
+	notes    []TimelineEvent // that wait to be written
+	rows     *rows           // who has which counted iterations; nil before it was read
+	nextRows *rows           // the same once the proposal is committed
+	// refused are nodes that could not be dealt in, to be noted in the state.
+	refused map[string]Death
 
-// checkpoint is the latest a node has sent.
-type checkpoint struct {
-	Report
-	snapshot *metric.Snapshot
-	at       time.Time
-	logSeq   int64
+	wake    chan struct{}
+	handing chan handed // the answer of a deputy that is being given checkpoints
+	busy    bool        // one is
+	wg      sync.WaitGroup
 }
 
 func newDriver(l *leader, id string) *driver {
-	return &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)),
-		wake: make(chan struct{}, 1), got: map[string]*checkpoint{}, lost: map[string]bool{}, silent: map[string]bool{}}
+	d := &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)), born: time.Now(),
+		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{},
+		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}}
+	return d
+}
+
+// at is the time on a clock that never stands still.
+func (d *driver) at() time.Duration { return time.Since(d.born) }
+
+// now is the time on the run's clock.
+func (d *driver) now() time.Duration {
+	switch clock := d.n.runClock(d.id); {
+	case d.st.Anchor.Gen == 0:
+		return 0
+	case clock != nil:
+		return clock.Now()
+	case d.last.Wall.IsZero():
+		return d.st.From
+	}
+	return d.last.Run + time.Since(d.last.Wall) // as well as wall time knows it
+}
+
+// paused says whether the run's clock stands still.
+func (d *driver) paused() bool { return d.st.Halt != nil && d.now() >= d.st.Halt.At }
+
+// rouse makes the next step come at once.
+func (d *driver) rouse() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Run drives until the run has finished.
 func (d *driver) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer d.wg.Wait()
 	defer cancel()
-	wg.Go(func() { _ = d.keys.Run(ctx) }) // ends with ctx and has nothing else to say
+	d.wg.Go(func() { _ = d.keys.Run(ctx) }) // ends with ctx and has nothing else to say
 	if err := d.keys.Wait(ctx); err != nil {
 		return err
 	}
 	if err := d.read(ctx); err != nil {
+		return err
+	}
+	d.n.inbox.drive(d.id, d.hub, d.rouse)
+	defer d.n.inbox.leave(d.id)
+	if err := d.takeOver(ctx); err != nil {
 		return err
 	}
 	d.greet()
@@ -98,8 +145,7 @@ func (d *driver) Run(ctx context.Context) error {
 			return cmp.Or(err, ctx.Err())
 		case err != nil:
 			d.n.log.Warn("a step of the run failed and is tried again", "run", d.id, "phase", phase, "reason", err)
-			pause(ctx, driverTick)
-			if err := d.readState(ctx); err != nil {
+			if err := d.recover(ctx); err != nil {
 				return err
 			}
 			continue
@@ -120,6 +166,36 @@ func (d *driver) Run(ctx context.Context) error {
 	return nil
 }
 
+// recover reads the state again after a step that failed: its write may have been done all the same. While etcd does
+// not answer, nothing is decided.
+func (d *driver) recover(ctx context.Context) error {
+	began, rev := time.Now(), d.rev
+	for {
+		pause(ctx, driverTick/5)
+		one, cancel := context.WithTimeout(ctx, etcdTry)
+		err := d.readState(one)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			break
+		}
+		pause(ctx, driverTick)
+	}
+	if d.rev != rev {
+		d.notes, d.rows, d.nextRows, d.allocs = nil, nil, nil, map[int]map[int64]Alloc{}
+		if err := d.readLives(ctx); err != nil {
+			return err
+		}
+	}
+	if took := time.Since(began); took > time.Second {
+		d.note(TimelineEtcd, "", fmt.Sprintf("etcd did not answer for %s until %s", took.Round(100*time.Millisecond), seconds(d.now())),
+			map[string]float64{"seconds": took.Seconds()})
+	}
+	return nil
+}
+
 // read loads the run as etcd holds it.
 func (d *driver) read(ctx context.Context) error {
 	found, err := getJSON(ctx, d.n.etcd, d.n.keys.Spec(d.id), &d.spec)
@@ -135,6 +211,7 @@ func (d *driver) read(ctx context.Context) error {
 	if err := json.Unmarshal(d.spec.Options, &d.opts); err != nil && d.st.Phase != Finished {
 		return d.conclude(ctx, &Result{Run: d.id, Name: d.spec.Name, Failure: Failf(KindConfig, "options: %v", err)})
 	}
+	d.layout = executor.Layout(d.opts.Scenarios)
 	return nil
 }
 
@@ -143,6 +220,7 @@ func (d *driver) readState(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
+	was := d.st.Phase
 	d.st, d.rev = State{Phase: Queued, Times: map[Phase]time.Time{}}, 0
 	if len(resp.Kvs) > 0 {
 		d.rev = resp.Kvs[0].ModRevision
@@ -150,18 +228,10 @@ func (d *driver) readState(ctx context.Context) error {
 			return fmt.Errorf("read the state: %w", err)
 		}
 	}
-	d.entered = time.Now()
-	d.setTeam()
-	return nil
-}
-
-func (d *driver) setTeam() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.team = map[string]int64{}
-	for _, m := range d.st.Members {
-		d.team[m.ID] = m.Incarnation
+	if d.st.Phase != was {
+		d.entered = time.Now()
 	}
+	return nil
 }
 
 // greet tells those who listen where a run stands that another leader began.
@@ -171,6 +241,10 @@ func (d *driver) greet() {
 	}
 	if kv, ok := d.keys.Get(d.n.keys.Plan(d.id)); ok {
 		d.hub.publish(EventPlan, json.RawMessage(kv.Value))
+	}
+	d.showTimeline()
+	for _, w := range d.st.Warnings {
+		d.hub.publish(EventWarning, Warning{w})
 	}
 	d.announce()
 }
@@ -184,15 +258,24 @@ func (d *driver) announce() {
 	d.hub.publish(EventState, e)
 }
 
-// advance writes the next state together with ops, and takes it over. Both the
-// leadership and the state as this driver knows it guard the write.
-func (d *driver) advance(ctx context.Context, change func(*State), ops ...clientv3.Op) error {
+// advance writes the next state together with ops and the queued entries of
+// the timeline, and takes it over. Both the leadership and the state as this
+// driver knows it guard the write, beside conds. name is for tests.
+func (d *driver) advance(ctx context.Context, name string, change func(*State), ops ...clientv3.Op) error {
+	return d.advanceIf(ctx, name, nil, change, ops...)
+}
+
+func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cmp, change func(*State), ops ...clientv3.Op) error {
 	next := d.st
 	next.Times = maps.Clone(d.st.Times)
 	next.Warnings = slices.Clone(d.st.Warnings)
 	change(&next)
 	if next.Phase != d.st.Phase {
 		next.Times[next.Phase] = time.Now().UTC()
+	}
+	entries, written, err := d.noteOps(&next)
+	if err != nil {
+		return err
 	}
 	value, err := json.Marshal(next)
 	if err != nil {
@@ -201,14 +284,14 @@ func (d *driver) advance(ctx context.Context, change func(*State), ops ...client
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
 	key := d.n.keys.State(d.id)
-	resp, err := d.l.fence.TxnIf(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", d.rev)},
-		append(ops, clientv3.OpPut(key, string(value)))...)
+	conds = append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", d.rev)}, conds...)
+	resp, err := d.l.write(ctx, name, conds, slices.Concat(ops, entries, []clientv3.Op{clientv3.OpPut(key, string(value))})...)
 	if err != nil {
 		return err
 	}
 	moved := next.Phase != d.st.Phase
 	d.st, d.rev = next, resp.Header.Revision
-	d.setTeam()
+	d.noted(written)
 	if moved {
 		d.entered = time.Now()
 		d.announce()
@@ -231,15 +314,34 @@ func (d *driver) waited() time.Duration { return time.Since(d.entered) }
 
 // step does what the phase asks for.
 func (d *driver) step(ctx context.Context) error {
+	told := len(d.notes)
 	if done, err := d.serveControls(ctx); done || err != nil {
+		d.untell(err, told)
 		return err
 	}
 	if d.st.Phase != Queued {
-		if lost, err := d.findLost(ctx); lost || err != nil {
+		if err := d.findLost(ctx); err != nil {
 			return err
 		}
 		d.showProgress()
+		d.passOn(ctx)
 	}
+	told = len(d.notes)
+	if err := d.act(ctx); err != nil {
+		d.untell(err, told)
+		return err
+	}
+	return d.writeNotes(ctx)
+}
+
+// untell takes back what a step that failed had to say for the timeline: it is done again.
+func (d *driver) untell(err error, told int) {
+	if err != nil {
+		d.notes = d.notes[:min(told, len(d.notes))]
+	}
+}
+
+func (d *driver) act(ctx context.Context) error {
 	switch d.st.Phase {
 	case Queued:
 		return d.begin(ctx)
@@ -255,120 +357,33 @@ func (d *driver) step(ctx context.Context) error {
 		return d.awaitEnd(ctx)
 	case Teardown:
 		return d.awaitTeardown(ctx)
+	case Finished:
+		return nil
 	}
 	return fmt.Errorf("the state names an unknown phase %q", d.st.Phase)
 }
 
-// serveControls serves the requests that came since the last one served.
-func (d *driver) serveControls(ctx context.Context) (done bool, err error) {
-	kvs, _ := d.keys.All()
-	type request struct {
-		Control
-		rev int64
-	}
-	var requests []request
-	for key, kv := range kvs {
-		if strings.HasPrefix(key, d.n.keys.Controls(d.id)) && kv.ModRev > d.st.Served {
-			r := request{rev: kv.ModRev}
-			if json.Unmarshal(kv.Value, &r.Control) == nil {
-				requests = append(requests, r)
-			}
-		}
-	}
-	slices.SortFunc(requests, func(a, b request) int { return cmp.Compare(a.rev, b.rev) })
-	for _, r := range requests {
-		if err := d.stopRun(ctx, r.Control, r.rev); err != nil {
-			return false, err
-		}
-		done = true
-	}
-	return done, nil
-}
-
-// stopRun ends the run at a user's word; a second word may only be stronger.
-func (d *driver) stopRun(ctx context.Context, c Control, rev int64) error {
-	f := Failf(c.Kind, "the run was stopped by %s", orDefault(c.By, "a client"))
-	switch d.st.Phase {
-	case Queued:
-		return d.conclude(ctx, &Result{Run: d.id, Name: d.spec.Name, Failure: f})
-	case Teardown:
-		return d.advance(ctx, func(s *State) { s.Served = rev })
-	}
-	mode := c.Mode
-	if d.st.Phase != Running && d.st.Phase != Draining || d.st.Stop == StopInterrupt {
-		mode = StopInterrupt
-	}
-	return d.advance(ctx, func(s *State) { s.Served = rev; s.fail(f); s.Phase, s.Stop = Draining, mode })
-}
-
 // drain ends the load because of f.
 func (d *driver) drain(ctx context.Context, f *Failure) error {
-	return d.advance(ctx, func(s *State) { s.fail(f); s.Phase, s.Stop = Draining, StopInterrupt })
-}
-
-// findLost ends the run when a member is gone that still had something to do.
-func (d *driver) findLost(ctx context.Context) (changed bool, err error) {
-	for _, m := range d.st.Members {
-		if d.lost[m.ID] {
-			continue
-		}
-		alive, err := d.alive(ctx, m.ID, m.Incarnation)
-		if err != nil {
-			return false, err
-		}
-		if alive {
-			continue
-		}
-		d.lost[m.ID] = true
-		if d.stage(m.ID) >= StageEnded {
-			d.warn("node %s left the hive after its load had ended", m.Name)
-			continue
-		}
-		if err := d.lose(ctx, m); err != nil {
-			delete(d.lost, m.ID)
-			return false, err
-		}
-		return true, nil
-	}
-	return false, nil
-}
-
-// lose ends the run because of a lost member.
-func (d *driver) lose(ctx context.Context, m Member) error {
-	f := &Failure{Kind: KindNodeLost, Node: m.Name, Message: fmt.Sprintf("lost while the run was %s: its lease is gone", d.st.Phase)}
-	inSetup := false
-	if duty, ok := d.duty(d.n.keys.Setup(d.id)); ok && !duty.Done && duty.Node == m.ID {
-		f.Kind, f.Message, inSetup = KindSetupLost, "lost inside setup(), which is not run again", true
-	}
-	if d.st.Phase == Draining || d.st.Phase == Teardown {
-		return d.advance(ctx, func(s *State) { s.fail(f) })
-	}
-	return d.advance(ctx, func(s *State) {
+	d.note(TimelineStop, f.Node, fmt.Sprintf("the load was ended at %s: %s", seconds(d.now()), f.Error()), nil)
+	return d.advance(ctx, "drain", func(s *State) {
 		s.fail(f)
-		s.Phase, s.Stop = Draining, StopInterrupt
-		s.Teardown = s.Teardown || inSetup && d.wantsTeardown()
+		d.endLoad(s, StopInterrupt)
 	})
 }
 
-// alive says whether the node lives in that incarnation. The mirror is
-// believed when it says yes; a no is asked of etcd itself.
-func (d *driver) alive(ctx context.Context, id string, incarnation int64) (bool, error) {
-	key := d.n.keys.Nodes() + id
-	if kv, ok := d.n.nodes.Get(key); ok && kv.CreateRev == incarnation {
-		return true, nil
+// endLoad leaves the phases before Draining.
+func (d *driver) endLoad(s *State, mode StopMode) {
+	if s.Phase == Running && !s.Stopped {
+		s.Stopped, s.StoppedAt = true, d.now()
 	}
-	ctx, cancel := context.WithTimeout(ctx, etcdTry)
-	defer cancel()
-	resp, err := d.n.etcd.Get(ctx, key, clientv3.WithKeysOnly())
-	if err != nil {
-		return false, fmt.Errorf("is node %s alive: %w", id, err)
-	}
-	return len(resp.Kvs) > 0 && resp.Kvs[0].CreateRevision == incarnation, nil
+	s.Phase, s.Stop, s.Proposal = Draining, mode, nil
 }
 
 // living are the members that are not lost.
 func (d *driver) living() []Member {
-	return slices.DeleteFunc(slices.Clone(d.st.Members), func(m Member) bool { return d.lost[m.ID] })
+	fallen := d.fallen()
+	return slices.DeleteFunc(slices.Clone(d.st.Members), func(m Member) bool { return fallen[m.Incarnation] != "" })
 }
 
 // conclude gives the verdict and finishes the run.
@@ -385,10 +400,13 @@ func (d *driver) conclude(ctx context.Context, res *Result) error {
 
 // marked is the first node's report that the script marked the test as failed.
 func (d *driver) marked() *Failure {
-	for _, c := range d.latest() {
+	for _, c := range d.n.inbox.all() {
 		if c.Marked != nil {
 			return c.Marked
 		}
+	}
+	if f := d.n.inbox.sum(); f != nil {
+		return f.marked
 	}
 	return nil
 }

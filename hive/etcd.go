@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -18,81 +22,208 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// etcdStart is how long an embedded member may take to serve.
+	// etcdStart is how long a new embedded member may take to serve.
 	etcdStart = 30 * time.Second
 	// bindAttempts is how often free ports are chosen when another process
 	// takes one in between.
 	bindAttempts = 5
 	// etcdQuota bounds the database: 2 GiB, etcd's own default made explicit.
 	etcdQuota = 2 << 30
+	// etcdTick and etcdElection are etcd's heartbeat and election timeout in
+	// milliseconds: a member that dies is missed after one to two elections.
+	// Shorter than etcd's own defaults, so that a death costs less than a second; an
+	// election that is called in vain (an overloaded machine, a slow disk) costs as
+	// little. Leases may be as short as 1 s.
+	etcdTick, etcdElection = 40, 400
+	// maxLearners lets a whole council of members be replaced at once.
+	maxLearners = council
 	// dialTimeout bounds the first contact with an etcd.
 	dialTimeout = 5 * time.Second
+	// waitingNotice is how often a node that waits for the others says so, after
+	// it has waited for firstNotice.
+	firstNotice   = 2 * time.Second
+	waitingNotice = 10 * time.Second
 )
 
-// startMember starts the embedded etcd of a first node, on the ports of its
-// last life when they are still free.
-func startMember(ctx context.Context, d *dataDir) (*embed.Etcd, []string, error) {
+// errStopped says that an embedded member stopped by itself, as it does when it
+// was removed.
+var errStopped = errors.New("embedded etcd: stopped")
+
+// spot is where an embedded member of this node listens, and how others reach
+// it: on the host of the node's API.
+type spot struct {
+	bind string // IP
+	host string // that others dial
+}
+
+// spotOf is beside the API that listens on l.
+func spotOf(l net.Listener, advertise string) spot {
+	s := spot{bind: loopback, host: loopback}
+	if addr, ok := l.Addr().(*net.TCPAddr); ok {
+		s.bind = addr.IP.String()
+	}
+	if u, err := url.Parse(advertised(l, advertise)); err == nil {
+		s.host = u.Hostname()
+	}
+	return s
+}
+
+func (d *dataDir) memberDir() string { return filepath.Join(d.path, "etcd") }
+
+func (d *dataDir) clientURL() string { return memberURL(d.spot.host, d.known().ClientPort) }
+func (d *dataDir) peerURL() string   { return memberURL(d.spot.host, d.known().PeerPort) }
+
+func memberURL(host string, port int) string {
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// hasMember says whether a member's data is there to start from.
+func (d *dataDir) hasMember() bool {
+	_, err := os.Stat(filepath.Join(d.memberDir(), "member", "wal"))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// dropMember forgets the member that this node held, with its data.
+func (d *dataDir) dropMember() error {
+	if err := os.RemoveAll(d.memberDir()); err != nil {
+		return fmt.Errorf("embedded etcd: %w", err)
+	}
+	return d.update(func(id *identity) { id.Member, id.MemberID = false, "" })
+}
+
+// keepMember notes the member that e is.
+func (d *dataDir) keepMember(e *embed.Etcd) error {
+	return d.update(func(id *identity) { id.Member, id.MemberID = true, e.Server.MemberID().String() })
+}
+
+// startMember starts the embedded etcd of a first node, or the member that the
+// node was before, on the ports of its last life when they are still free, and
+// waits for it to serve: a member among others needs one of them at least.
+// waiting, when set, is called while it waits.
+func startMember(ctx context.Context, d *dataDir, waiting ...func()) (*embed.Etcd, []string, error) {
+	again := d.id.Member && d.hasMember()
+	e, err := launchMember(d, func(cfg *embed.Config) { cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name) })
+	if err != nil {
+		return nil, nil, err
+	}
+	limit := etcdStart
+	if again {
+		limit = 0
+	}
+	if err := awaitMember(ctx, e, limit, waiting...); err != nil {
+		e.Close()
+		return nil, nil, err
+	}
+	if err := d.keepMember(e); err != nil {
+		e.Close()
+		return nil, nil, err
+	}
+	return e, []string{d.clientURL()}, nil
+}
+
+// joinMembers starts a member that the others have added as a learner; theirs
+// is the list of all, this one included.
+func joinMembers(ctx context.Context, d *dataDir, id uint64, theirs []*etcdserverpb.Member) (*embed.Etcd, error) {
+	var cluster []string
+	for _, m := range theirs {
+		name := orDefault(m.Name, fmt.Sprintf("%x", m.ID))
+		if m.ID == id {
+			name = d.id.Node
+		}
+		for _, u := range m.PeerURLs {
+			cluster = append(cluster, name+"="+u)
+		}
+	}
+	e, err := embed.StartEtcd(memberConfig(d, func(cfg *embed.Config) {
+		cfg.ClusterState = embed.ClusterStateFlagExisting
+		cfg.InitialCluster = strings.Join(cluster, ",")
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("embedded etcd: %w", err)
+	}
+	if err := awaitMember(ctx, e, etcdStart); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func launchMember(d *dataDir, more func(*embed.Config)) (*embed.Etcd, error) {
 	var last error
 	for range bindAttempts {
-		if err := choosePorts(&d.id); err != nil {
-			return nil, nil, err
+		if err := d.choosePorts(); err != nil {
+			return nil, err
 		}
-		e, err := embed.StartEtcd(memberConfig(d))
+		e, err := embed.StartEtcd(memberConfig(d, more))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			last = err
 			d.id.ClientPort, d.id.PeerPort = 0, 0
 			continue
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("embedded etcd: %w", err)
+			return nil, fmt.Errorf("embedded etcd in %s: %w", d.memberDir(), err)
 		}
-		if err := awaitMember(ctx, e); err != nil {
-			e.Close()
-			return nil, nil, err
-		}
-		d.id.Member = true
-		return e, []string{"http://" + net.JoinHostPort(loopback, strconv.Itoa(d.id.ClientPort))}, d.save()
+		return e, nil
 	}
-	return nil, nil, fmt.Errorf("embedded etcd: no free port: %w", last)
+	return nil, fmt.Errorf("embedded etcd: no free port: %w", last)
 }
 
-func awaitMember(ctx context.Context, e *embed.Etcd) error {
-	t := time.NewTimer(etcdStart)
-	defer t.Stop()
-	select {
-	case <-e.Server.ReadyNotify():
-		return nil
-	case err := <-e.Err():
-		return fmt.Errorf("embedded etcd: %w", err)
-	case <-t.C:
-		return fmt.Errorf("embedded etcd: not ready after %s", etcdStart)
-	case <-ctx.Done():
-		return ctx.Err()
+// awaitMember returns when the member serves; limit 0 is none.
+func awaitMember(ctx context.Context, e *embed.Etcd, limit time.Duration, waiting ...func()) error {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("embedded etcd: not ready after %s", limit))
+		defer cancel()
+	}
+	notice := time.NewTicker(firstNotice)
+	defer notice.Stop()
+	for {
+		select {
+		case <-e.Server.ReadyNotify():
+			return nil
+		case err := <-e.Err():
+			return fmt.Errorf("embedded etcd: %w", err)
+		case <-e.Server.StopNotify():
+			return errStopped
+		case <-notice.C:
+			notice.Reset(waitingNotice)
+			for _, f := range waiting {
+				f()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 
-func memberConfig(d *dataDir) *embed.Config {
-	at := func(port int) []url.URL {
-		return []url.URL{{Scheme: "http", Host: net.JoinHostPort(loopback, strconv.Itoa(port))}}
+func memberConfig(d *dataDir, more func(*embed.Config)) *embed.Config {
+	at := func(host string, port int) []url.URL {
+		return []url.URL{{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(port))}}
 	}
 	cfg := embed.NewConfig()
 	cfg.Name = d.id.Node
-	cfg.Dir = filepath.Join(d.path, "etcd")
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = at(d.id.ClientPort), at(d.id.ClientPort)
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = at(d.id.PeerPort), at(d.id.PeerPort)
-	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.Dir = d.memberDir()
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = at(d.spot.bind, d.id.ClientPort), at(d.spot.host, d.id.ClientPort)
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = at(d.spot.bind, d.id.PeerPort), at(d.spot.host, d.id.PeerPort)
+	cfg.TickMs, cfg.ElectionMs = etcdTick, etcdElection
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	cfg.EnableGRPCGateway = false
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = "5m"
-	cfg.QuotaBackendBytes = etcdQuota
+	cfg.QuotaBackendBytes = d.quota
+	cfg.MaxLearners = maxLearners
+	// etcd's own check refuses a learner while one of three members is away,
+	// which is when a learner is wanted. nextStep minds the quorum instead.
+	cfg.StrictReconfigCheck = false
+	more(cfg)
 	return cfg
 }
 
 // choosePorts keeps the ports of the identity if both are free, and otherwise
 // takes two that are. etcd advertises what it is told, so port 0 will not do.
-func choosePorts(id *identity) error {
-	if id.ClientPort != 0 && portFree(id.ClientPort) && portFree(id.PeerPort) {
+func (d *dataDir) choosePorts() error {
+	id := &d.id
+	if id.ClientPort != 0 && d.portFree(id.ClientPort) && d.portFree(id.PeerPort) {
 		return nil
 	}
 	var held []net.Listener
@@ -102,7 +233,7 @@ func choosePorts(id *identity) error {
 		}
 	}()
 	for _, port := range []*int{&id.ClientPort, &id.PeerPort} {
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		l, err := net.Listen("tcp", net.JoinHostPort(d.spot.bind, "0"))
 		if err != nil {
 			return fmt.Errorf("embedded etcd: %w", err)
 		}
@@ -112,8 +243,8 @@ func choosePorts(id *identity) error {
 	return nil
 }
 
-func portFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+func (d *dataDir) portFree(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(d.spot.bind, strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}
@@ -121,8 +252,8 @@ func portFree(port int) bool {
 	return true
 }
 
-// dialEtcd connects a client and sees that there is an etcd that answers.
-func dialEtcd(ctx context.Context, endpoints []string) (*clientv3.Client, error) {
+// newEtcdClient makes a client that has not called anybody yet.
+func newEtcdClient(endpoints []string) (*clientv3.Client, error) {
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints:            endpoints,
 		DialTimeout:          dialTimeout,
@@ -132,6 +263,15 @@ func dialEtcd(ctx context.Context, endpoints []string) (*clientv3.Client, error)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %v: %w", endpoints, err)
+	}
+	return c, nil
+}
+
+// dialEtcd connects a client and sees that there is an etcd that answers.
+func dialEtcd(ctx context.Context, endpoints []string) (*clientv3.Client, error) {
+	c, err := newEtcdClient(endpoints)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

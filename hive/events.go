@@ -16,7 +16,8 @@ const (
 	EventProgress = "progress" // ProgressEvent
 	EventLog      = "log"      // LogLine
 	EventWarning  = "warning"  // Warning
-	EventResult   = "result"   // StateEvent; the stream ends, and the result can be fetched
+	// EventTimeline = "timeline": TimelineEvent
+	EventResult = "result" // StateEvent; the stream ends, and the result can be fetched
 )
 
 // Event is one entry of a run's stream.
@@ -40,9 +41,23 @@ type StateEvent struct {
 
 // ProgressEvent is how far the whole hive has come.
 type ProgressEvent struct {
-	Phase    Phase    `json:"phase"`
-	Nodes    int      `json:"nodes"` // that take part
+	Phase   Phase `json:"phase"`
+	Paused  bool  `json:"paused,omitempty"` // the run's clock stands still, or is about to
+	Nodes   int   `json:"nodes"`            // that take part
+	Epoch   int   `json:"epoch,omitempty"`
+	Unowned int   `json:"unowned,omitempty"` // slots that no node has room for
+	// Ledger is what has become of the plan so far.
+	Ledger []ScenarioLedger `json:"ledger,omitempty"`
+	// Load is what arrival-rate scenarios were to start and did start since the last of these events.
+	Load     []Load   `json:"load,omitempty"`
 	Progress Progress `json:"progress"`
+}
+
+// Load is how the iterations that a scenario started compare with its plan, in iterations per second.
+type Load struct {
+	Scenario string  `json:"scenario"`
+	Planned  float64 `json:"planned"`
+	Actual   float64 `json:"actual"`
 }
 
 // Warning is something the user should know that does not end the run.
@@ -63,14 +78,14 @@ type hub struct {
 
 	mu      sync.Mutex // guards what follows
 	next    int64
-	events  []numbered
+	events  []hubEvent
 	size    int   // of the events' data, in bytes
 	dropped int64 // number of the last log line that was given up
 	changed chan struct{}
 	closed  bool
 }
 
-type numbered struct {
+type hubEvent struct {
 	n int64
 	Event
 }
@@ -91,19 +106,19 @@ func (h *hub) publish(kind string, v any) {
 	}
 	h.next++
 	if kind == EventProgress {
-		h.remove(func(e numbered) bool { return e.Type == EventProgress })
+		h.remove(func(e hubEvent) bool { return e.Type == EventProgress })
 	}
 	if len(h.events) >= maxEvents || h.size+len(data) > maxEventBytes {
 		h.dropLogs()
 	}
-	h.events = append(h.events, numbered{h.next, Event{ID: fmt.Sprintf("%d.%d", h.term, h.next), Type: kind, Data: data}})
+	h.events = append(h.events, hubEvent{h.next, Event{ID: fmt.Sprintf("%d.%d", h.term, h.next), Type: kind, Data: data}})
 	h.size += len(data)
 	h.wake()
 }
 
 // remove takes away the events that gone picks; h.mu is held.
-func (h *hub) remove(gone func(numbered) bool) {
-	h.events = slices.DeleteFunc(h.events, func(e numbered) bool {
+func (h *hub) remove(gone func(hubEvent) bool) {
+	h.events = slices.DeleteFunc(h.events, func(e hubEvent) bool {
 		if !gone(e) {
 			return false
 		}
@@ -115,7 +130,7 @@ func (h *hub) remove(gone func(numbered) bool) {
 // dropLogs gives up the oldest log lines until a tenth of what is allowed is free; h.mu is held.
 func (h *hub) dropLogs() {
 	left := len(h.events)
-	h.remove(func(e numbered) bool {
+	h.remove(func(e hubEvent) bool {
 		if e.Type != EventLog || left <= maxEvents*9/10 && h.size <= maxEventBytes*9/10 {
 			return false
 		}
@@ -123,6 +138,19 @@ func (h *hub) dropLogs() {
 		h.dropped = e.n
 		return true
 	})
+}
+
+// progress is the newest progress event, the zero one when there is none.
+func (h *hub) progress() (p ProgressEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range slices.Backward(h.events) {
+		if e.Type == EventProgress {
+			_ = json.Unmarshal(e.Data, &p) // it was marshalled here
+			break
+		}
+	}
+	return p
 }
 
 // close ends the stream; what is in it can still be read.
@@ -143,12 +171,12 @@ func (h *hub) wake() {
 // after returns the events that follow number n, whether the stream has ended
 // with them, and a channel that is closed when there is more. A warning stands
 // in the place of log lines that are not kept any more.
-func (h *hub) after(n int64) (events []numbered, ended bool, more <-chan struct{}) {
+func (h *hub) after(n int64) (events []hubEvent, ended bool, more <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(h.events, n+1, func(e numbered, n int64) int { return int(e.n - n) })
+	i, _ := slices.BinarySearchFunc(h.events, n+1, func(e hubEvent, n int64) int { return int(e.n - n) })
 	if n < h.dropped {
-		events = append(events, numbered{n, Event{Type: EventWarning, Data: json.RawMessage(droppedNote)}})
+		events = append(events, hubEvent{n, Event{Type: EventWarning, Data: json.RawMessage(droppedNote)}})
 	}
 	return append(events, h.events[i:]...), h.closed, h.changed
 }

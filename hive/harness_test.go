@@ -14,9 +14,11 @@ import (
 
 	"go.uber.org/goleak"
 
+	"hive/engine/executor"
 	"hive/engine/metric"
 	"hive/engine/options"
 	"hive/engine/share"
+	"hive/hive/hivetest"
 	"hive/registry"
 )
 
@@ -41,12 +43,31 @@ type script struct {
 	hold    chan struct{}                           // setup waits for it, when set
 	summary func([]byte) (map[string][]byte, error) // handleSummary
 
-	mu     sync.Mutex
-	calls  []string // "setup n1", "teardown n2", …
-	shares map[string]share.Share
-	starts map[string]time.Time
-	data   map[string]string // setup data as the load got it
-	stops  map[string]string // how the load of each node ended
+	mu      sync.Mutex
+	calls   []string // "setup n1", "teardown n2", …
+	shares  map[string]share.Share
+	starts  map[string]time.Time
+	data    map[string]string     // setup data as the load got it
+	stops   map[string]string     // how the load of each node ended
+	engines map[string][]*counter // of each node, oldest first
+	begun   map[string][]hivetest.Iteration
+}
+
+// lives are the engines that a node has had.
+func (s *script) lives(node string) []*counter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.engines[node])
+}
+
+// all are the iterations that all nodes have begun.
+func (s *script) all() (all []hivetest.Iteration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, list := range s.begun {
+		all = append(all, list...)
+	}
+	return all
 }
 
 func (s *script) note(node, call string) {
@@ -78,40 +99,47 @@ func (s *script) factory(node string) Factory {
 		if err := json.Unmarshal(job.Options, &opts); err != nil {
 			return nil, err
 		}
-		c := &counter{script: s, node: node, job: job, opts: opts, reg: metric.NewRegistry(), stop: make(chan struct{})}
+		reg := metric.NewRegistry()
+		c := &counter{script: s, node: node, job: job}
+		cfg := hivetest.Config{Scenarios: opts.Scenarios, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked, Registry: reg, Begun: c.begun,
+			Stale: time.Minute} // on a machine that is busy with other tests nothing is lost that a node did not lose
 		if s.custom {
-			m, err := c.reg.Register("my_trend", metric.Trend, metric.Time)
+			trend, err := reg.Register("my_trend", metric.Trend, metric.Time)
 			if err != nil {
 				return nil, err
 			}
-			c.trend = m
+			cfg.Passed = func(n int64) {
+				if n > 0 {
+					c.Store().Recorder(0).Record(reg.Root(), metric.Extra{}, time.Now(), metric.Value{Metric: trend, V: float64(n)})
+				}
+			}
 		}
-		c.store = metric.NewStore(c.reg, metric.StoreOptions{Shards: 1})
+		c.Engine = hivetest.New(cfg)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.shares == nil {
 			s.shares, s.starts, s.data, s.stops = map[string]share.Share{}, map[string]time.Time{}, map[string]string{}, map[string]string{}
+			s.engines, s.begun = map[string][]*counter{}, map[string][]hivetest.Iteration{}
 		}
 		s.shares[node] = job.Share
+		s.engines[node] = append(s.engines[node], c)
 		return c, nil
 	}
 }
 
-// counter is an engine that counts in the place of running a script: every VU
-// does an iteration each 10 ms of the first scenario's duration.
+// counter is an engine that counts in the place of running a script, with what
+// the script of a test says beside the load.
 type counter struct {
+	*hivetest.Engine
 	script *script
 	node   string
 	job    Job
-	opts   options.Options
-	reg    *metric.Registry
-	store  *metric.Store
-	trend  *metric.Metric
-	stop   chan struct{}
-	once   sync.Once
+}
 
-	mu   sync.Mutex
-	done int64
+func (c *counter) begun(it hivetest.Iteration) {
+	c.script.mu.Lock()
+	defer c.script.mu.Unlock()
+	c.script.begun[c.node] = append(c.script.begun[c.node], it)
 }
 
 func (c *counter) fail(call string) error {
@@ -121,9 +149,9 @@ func (c *counter) fail(call string) error {
 	return nil
 }
 
-func (c *counter) Init(context.Context) error {
+func (c *counter) Init(ctx context.Context) error {
 	c.job.Log.Info("initialised", "node", c.node)
-	return c.fail("init")
+	return errors.Join(c.Engine.Init(ctx), c.fail("init"))
 }
 
 func (c *counter) Setup(ctx context.Context) (json.RawMessage, error) {
@@ -138,51 +166,29 @@ func (c *counter) Setup(ctx context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`{"from":"setup"}`), c.fail("setup")
 }
 
-func (c *counter) Run(ctx context.Context, start time.Time, setup json.RawMessage) error {
+func (c *counter) Run(ctx context.Context, start time.Time, e executor.Epoch, setup json.RawMessage) error {
 	c.script.mu.Lock()
 	c.script.starts[c.node], c.script.data[c.node] = start, string(setup)
 	c.script.mu.Unlock()
-	how, err := c.load(ctx, start)
+	if err := c.fail("run"); err != nil {
+		pause(ctx, time.Until(start))
+		return err
+	}
+	err := c.Engine.Run(ctx, start, e, setup)
+	how := "ended"
+	switch {
+	case errors.Is(err, hivetest.ErrInterrupted):
+		how, err = "interrupted", &Failure{Kind: KindInterrupted, Message: "interrupted"}
+	case err != nil:
+		how = "failed"
+	case c.Stopped():
+		how = "stopped"
+	}
 	c.script.mu.Lock()
 	c.script.stops[c.node] = how
 	c.script.mu.Unlock()
 	return err
 }
-
-func (c *counter) load(ctx context.Context, start time.Time) (string, error) {
-	vus := int64(c.job.Share.All().Len())
-	rec := c.store.Recorder(0)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for n := int64(0); ; {
-		select {
-		case <-ctx.Done():
-			return "interrupted", &Failure{Kind: KindInterrupted, Message: "interrupted"}
-		case <-c.stop:
-			return "stopped", nil
-		case <-tick.C:
-		}
-		if err := c.fail("run"); err != nil && time.Since(start) > 0 {
-			return "failed", err
-		}
-		due := min(int64(time.Since(start)), int64(c.opts.Scenarios[0].Duration)) / int64(10*time.Millisecond)
-		for ; n < due; n++ {
-			b := c.reg.Builtin()
-			rec.Record(c.reg.Root(), metric.Extra{}, time.Now(), metric.Value{Metric: b.Iterations, V: float64(vus)})
-			if c.trend != nil {
-				rec.Record(c.reg.Root(), metric.Extra{}, time.Now(), metric.Value{Metric: c.trend, V: float64(n)})
-			}
-			c.mu.Lock()
-			c.done += vus
-			c.mu.Unlock()
-		}
-		if time.Since(start) >= c.opts.Scenarios[0].Duration {
-			return "ended", nil
-		}
-	}
-}
-
-func (c *counter) Stop() { c.once.Do(func() { close(c.stop) }) }
 
 func (c *counter) Teardown(_ context.Context, setup json.RawMessage) error {
 	c.script.note(c.node, "teardown")
@@ -196,15 +202,7 @@ func (c *counter) HandleSummary(_ context.Context, data []byte) (map[string][]by
 	return files, files != nil, err
 }
 
-func (c *counter) Traits() Traits             { return c.script.traits }
-func (c *counter) Registry() *metric.Registry { return c.reg }
-func (c *counter) Snapshot() *metric.Snapshot { return c.store.Snapshot() }
-
-func (c *counter) Progress() Progress {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Progress{Iterations: c.done, VUs: c.job.Share.All().Len()}
-}
+func (c *counter) Traits() Traits { return c.script.traits }
 
 func (c *counter) MarkedFailed() (string, bool) {
 	f := c.script.fails[c.node+" mark"]
@@ -216,7 +214,7 @@ func (c *counter) MarkedFailed() (string, bool) {
 
 func (c *counter) Close() error {
 	c.script.note(c.node, "close")
-	return nil
+	return c.Engine.Close()
 }
 
 // startStore starts an etcd that no node owns.
@@ -361,7 +359,12 @@ var packed = []byte("an archive, as far as counters care")
 
 func submit(t *testing.T, c *Client, opts json.RawMessage) string {
 	t.Helper()
-	info, err := c.Submit(t.Context(), packed, Submission{Name: "script.js", Options: opts})
+	return submitWith(t, c, opts, Flags{})
+}
+
+func submitWith(t *testing.T, c *Client, opts json.RawMessage, flags Flags) string {
+	t.Helper()
+	info, err := c.Submit(t.Context(), packed, Submission{Name: "script.js", Options: opts, Flags: flags})
 	if err != nil {
 		t.Fatal(err)
 	}

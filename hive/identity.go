@@ -9,17 +9,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/registry"
 )
 
 // ErrOtherCluster is in the error of a node whose data directory belongs to
 // another hive.
 var ErrOtherCluster = errors.New("the data directory belongs to another hive")
 
-const identityFormat = 1
+// ErrProtocol is in the error of a node that meets a hive of another protocol.
+var ErrProtocol = errors.New("this hive and this node cannot work together")
+
+// identityFormat is what this version writes; it reads the older ones too.
+const identityFormat = 2
 
 // identity is what makes a node the same node when it starts again.
 type identity struct {
@@ -29,24 +37,33 @@ type identity struct {
 	Cluster   string `json:"cluster,omitempty"`
 	ClusterID string `json:"clusterId,omitempty"`
 	// Member says that the embedded etcd's data lies beside this file, and
-	// where it listened.
-	Member     bool `json:"member,omitempty"`
-	ClientPort int  `json:"clientPort,omitempty"`
-	PeerPort   int  `json:"peerPort,omitempty"`
+	// where it listened. MemberID is its number among the members, in hex.
+	Member     bool   `json:"member,omitempty"`
+	MemberID   string `json:"memberId,omitempty"`
+	ClientPort int    `json:"clientPort,omitempty"`
+	PeerPort   int    `json:"peerPort,omitempty"`
+	// Etcd and Peers are where the hive was last seen: the client endpoints of
+	// its etcd and the APIs of its other nodes.
+	Etcd  []string `json:"etcd,omitempty"`
+	Peers []string `json:"peers,omitempty"`
 }
 
 // dataDir is a node's directory, held with a lock while the node runs.
 type dataDir struct {
-	path string
-	temp bool
-	lock *os.File
-	id   identity
+	path  string
+	temp  bool
+	lock  *os.File
+	spot  spot  // of the embedded member
+	quota int64 // of the embedded member's database, in bytes
+
+	mu sync.Mutex // guards changes of id while the node runs
+	id identity
 }
 
 // openDataDir takes the directory, or a temporary one for "", and reads the
 // identity in it or makes one.
 func openDataDir(path string) (*dataDir, error) {
-	d := &dataDir{path: path}
+	d := &dataDir{path: path, spot: spot{bind: loopback, host: loopback}, quota: etcdQuota}
 	if path == "" {
 		tmp, err := os.MkdirTemp("", "hive-")
 		if err != nil {
@@ -82,13 +99,36 @@ func (d *dataDir) open() error {
 	if err := json.Unmarshal(data, &d.id); err != nil || d.id.Node == "" {
 		return fmt.Errorf("%s is not the identity of a node (%v): use another data directory", d.file(), err)
 	}
-	if d.id.Format != identityFormat {
-		return fmt.Errorf("%s has format %d, and this version reads format %d", d.file(), d.id.Format, identityFormat)
+	if d.id.Format > identityFormat {
+		return fmt.Errorf("%s was written by a newer version (format %d), this one reads up to %d: use that version, or another data directory", d.file(), d.id.Format, identityFormat)
 	}
+	if d.id.Format < 1 {
+		return fmt.Errorf("%s has no known format (%d): use another data directory", d.file(), d.id.Format)
+	}
+	d.id.Format = identityFormat
 	return nil
 }
 
 func (d *dataDir) file() string { return filepath.Join(d.path, "identity.json") }
+
+// update changes the identity and writes it when that changed anything.
+func (d *dataDir) update(change func(*identity)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was := d.id
+	change(&d.id)
+	if reflect.DeepEqual(was, d.id) {
+		return nil
+	}
+	return d.save()
+}
+
+// known is a copy of the identity.
+func (d *dataDir) known() identity {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.id
+}
 
 // save writes the identity so that a crash leaves the old one or the new one.
 func (d *dataDir) save() error {
@@ -129,18 +169,47 @@ func (d *dataDir) check(cluster, clusterID string) error {
 	return d.save()
 }
 
-// clusterID reads the id of the cluster, or writes one when there is none.
-func clusterID(ctx context.Context, c *clientv3.Client, k Keys) (string, error) {
-	id := strings.ToLower(rand.Text())
-	resp, err := c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(k.ID()), "=", 0)).
-		Then(clientv3.OpPut(k.ID(), id)).Else(clientv3.OpGet(k.ID())).Commit()
+// charter is what a hive's first node lays down for all: the value of the key
+// of the cluster's id.
+type charter struct {
+	ID       string `json:"id"`
+	Protocol int    `json:"protocol"`
+	// Embedded says that the hive's etcd is embedded in its nodes.
+	Embedded bool `json:"embedded,omitempty"`
+}
+
+// readCharter reads the charter, or writes one when there is none, and refuses
+// a hive that speaks another protocol.
+func readCharter(ctx context.Context, c *clientv3.Client, k Keys, embedded bool) (charter, error) {
+	fresh := charter{ID: strings.ToLower(rand.Text()), Protocol: registry.Protocol, Embedded: embedded}
+	data, err := json.Marshal(fresh)
 	if err != nil {
-		return "", fmt.Errorf("read the cluster's id: %w", err)
+		return charter{}, fmt.Errorf("read the cluster's id: %w", err)
+	}
+	resp, err := c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(k.ID()), "=", 0)).
+		Then(clientv3.OpPut(k.ID(), string(data))).Else(clientv3.OpGet(k.ID())).Commit()
+	if err != nil {
+		return charter{}, fmt.Errorf("read the cluster's id: %w", err)
 	}
 	if resp.Succeeded {
-		return id, nil
+		return fresh, nil
 	}
-	return string(resp.Responses[0].GetResponseRange().Kvs[0].Value), nil
+	found := decodeCharter(resp.Responses[0].GetResponseRange().Kvs[0].Value)
+	if found.Protocol != registry.Protocol {
+		return found, fmt.Errorf("%w: the hive speaks protocol %d, this node (version %s) protocol %d: all nodes of a hive must be of versions with the same protocol",
+			ErrProtocol, found.Protocol, Version, registry.Protocol)
+	}
+	return found, nil
+}
+
+// decodeCharter reads a charter. What is none is the bare id that the first
+// protocol wrote.
+func decodeCharter(value []byte) charter {
+	var c charter
+	if json.Unmarshal(value, &c) != nil || c.ID == "" {
+		return charter{ID: string(value), Protocol: 1}
+	}
+	return c
 }
 
 func newNodeID() string { return strings.ToLower(rand.Text()[:12]) }

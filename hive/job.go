@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hive/engine"
+	"hive/engine/executor"
 	"hive/engine/metric"
 	"hive/engine/share"
 )
@@ -14,11 +15,17 @@ import (
 // Job is what an engine is made from: one node's share of one run.
 type Job struct {
 	Run     string          // id of the run
+	Node    string          // name of the node, for messages
 	Archive []byte          // the packed archive, its digest checked
 	Options json.RawMessage // the consolidated options
 	Flags   Flags
 	Share   share.Share
-	Log     *slog.Logger // the script's console and the engine's own messages
+	// Fenced says that the engine starts nothing before the first Extend, and nothing after the last deadline given;
+	// a run on one machine has no fence.
+	Fenced bool
+	// Marked says that counted iterations go no further than Allow permits.
+	Marked bool
+	Log    *slog.Logger // the script's console and the engine's own messages
 }
 
 // Factory makes an engine for a job: it compiles the script and checks the
@@ -35,9 +42,44 @@ type Engine interface {
 	Init(ctx context.Context) error
 	// Setup runs the script's setup and returns its data as JSON.
 	Setup(ctx context.Context) (json.RawMessage, error)
-	// Run starts the share at start and returns when it has ended. ctx done
-	// interrupts all iterations at once.
-	Run(ctx context.Context, start time.Time, setup json.RawMessage) error
+	// Run executes from the epoch given on, the first one that this engine takes part in, and returns when all has
+	// ended. start is when the run's clock reads (or read, in the past) 0. ctx done interrupts all iterations at once.
+	Run(ctx context.Context, start time.Time, e executor.Epoch, setup json.RawMessage) error
+	// Warm initialises the VUs that s adds to what the engine has, while it runs.
+	Warm(ctx context.Context, s share.Share) error
+	// Propose is a promise: from e.From on nothing starts that e takes away from this engine, until Commit of that
+	// epoch (or a later one), or Withdraw. Arrivals due from then on wait, marks are not raised.
+	Propose(e executor.Epoch) error
+	// Commit makes e what the engine executes from e.From on, be that ahead or past.
+	Commit(e executor.Epoch) error
+	// Withdraw ends a promise: the engine goes on as before.
+	Withdraw()
+	// Receive starts VUs of slots that e.Awaits held back.
+	Receive(slots []executor.Handover)
+	// Released are the slots given up in the present epoch whose VUs have ended.
+	Released() []executor.Handover
+	// Marks are what the engine wants to be allowed, by scenario; NeedMarks says when to ask. The channel is never closed.
+	Marks() []executor.Marks
+	NeedMarks() <-chan struct{}
+	Allow(marks []executor.Marks)
+	// PauseAt makes the run's clock stand still at a moment on it; in-flight iterations end as they would, nothing
+	// starts, no time passes for any executor. ResumeAt lets it go on at an instant of this machine.
+	PauseAt(run time.Duration)
+	ResumeAt(at time.Time)
+	// Adjust moves the run's clock gently: by d in all, at most 500 ppm fast or slow.
+	Adjust(d time.Duration)
+	// ScaleAt sets the VUs of an externally-controlled scenario in the whole test, from a moment on the run's clock on.
+	ScaleAt(scenario string, vus int, run time.Duration) error
+	// Extend moves the fence: until deadline the engine may start iterations and send requests. When it passes,
+	// nothing starts and what runs is interrupted; a later Extend lets it go on.
+	Extend(deadline time.Time)
+	// Ledger is what became of the iterations here, by scenario.
+	Ledger() []executor.Ledger
+	// Health is how the engine's process fares.
+	Health() Health
+	// Done is closed when the engine has broken down or its process has ended before Close; Err then says why.
+	Done() <-chan struct{}
+	Err() error
 	// Stop ends Run gracefully: nothing new starts, and what runs has
 	// gracefulStop to end.
 	Stop()
@@ -59,6 +101,9 @@ type Engine interface {
 	// Close frees what the engine holds.
 	Close() error
 }
+
+// Health is how an engine's process fared over the last second.
+type Health = engine.Health
 
 // Traits are the optional parts of a script's life cycle.
 type Traits struct {

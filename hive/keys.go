@@ -18,7 +18,13 @@ import "fmt"
 //	runs/<run>/spec           submitting node      all                 -      Spec
 //	runs/<run>/state          leader               all                 -      State
 //	runs/<run>/plan           leader               clients             -      Plan
-//	runs/<run>/alloc/<node>   leader               that node           -      Alloc
+//	runs/<run>/alloc/<epoch>/<node>  leader        that node           -      Alloc
+//	runs/<run>/work/<epoch>/<node>   leader        that node           -      []share.Work by scenario, written with the commit of the epoch
+//	runs/<run>/rows           leader               leader              -      rows: which counted iterations belong to whom
+//	runs/<run>/lives/<n>      leader               leader              -      Life of an incarnation that has no share any more
+//	runs/<run>/marks/<node>   that node            leader              -      NodeMarks
+//	runs/<run>/tick           leader               leader              -      Tick
+//	runs/<run>/timeline/<n>   leader               all                 -      TimelineEvent
 //	runs/<run>/status/<node>  that node            leader              node   Status, on change
 //	runs/<run>/setup          the named node       leader, agents      -      Duty; setup/<n> what setup() returned, in chunks
 //	runs/<run>/teardown       the named node       leader              -      Duty
@@ -44,15 +50,34 @@ func (k Keys) Blobs() string  { return k.root + "blobs/" }
 func (k Keys) Refs() string   { return k.root + "refs/" }
 func (k Keys) Runs() string   { return k.root + "runs/" }
 
-func (k Keys) Queued(run string) string       { return k.Queue() + run }
-func (k Keys) RefsOf(digest string) string    { return k.Refs() + digest + "/" }
-func (k Keys) Ref(digest, run string) string  { return k.RefsOf(digest) + run }
-func (k Keys) Run(run string) string          { return k.Runs() + run + "/" }
-func (k Keys) Spec(run string) string         { return k.Run(run) + "spec" }
-func (k Keys) State(run string) string        { return k.Run(run) + "state" }
-func (k Keys) Plan(run string) string         { return k.Run(run) + "plan" }
-func (k Keys) Allocs(run string) string       { return k.Run(run) + "alloc/" }
-func (k Keys) Alloc(run, node string) string  { return k.Allocs(run) + node }
+func (k Keys) Queued(run string) string      { return k.Queue() + run }
+func (k Keys) RefsOf(digest string) string   { return k.Refs() + digest + "/" }
+func (k Keys) Ref(digest, run string) string { return k.RefsOf(digest) + run }
+func (k Keys) Run(run string) string         { return k.Runs() + run + "/" }
+func (k Keys) Spec(run string) string        { return k.Run(run) + "spec" }
+func (k Keys) State(run string) string       { return k.Run(run) + "state" }
+func (k Keys) Plan(run string) string        { return k.Run(run) + "plan" }
+func (k Keys) Allocs(run string) string      { return k.Run(run) + "alloc/" }
+func (k Keys) AllocsOf(run string, epoch int) string {
+	return fmt.Sprintf("%s%06d/", k.Allocs(run), epoch)
+}
+func (k Keys) Alloc(run string, epoch int, node string) string { return k.AllocsOf(run, epoch) + node }
+func (k Keys) Works(run string) string                         { return k.Run(run) + "work/" }
+func (k Keys) Work(run string, epoch int, node string) string {
+	return fmt.Sprintf("%s%06d/%s", k.Works(run), epoch, node)
+}
+func (k Keys) Rows(run string) string  { return k.Run(run) + "rows" }
+func (k Keys) Lives(run string) string { return k.Run(run) + "lives/" }
+func (k Keys) Life(run string, n int64) string {
+	return fmt.Sprintf("%s%08d", k.Lives(run), n)
+}
+func (k Keys) AllMarks(run string) string    { return k.Run(run) + "marks/" }
+func (k Keys) Marks(run, node string) string { return k.AllMarks(run) + node }
+func (k Keys) Tick(run string) string        { return k.Run(run) + "tick" }
+func (k Keys) Timeline(run string) string    { return k.Run(run) + "timeline/" }
+func (k Keys) TimelineEvent(run string, n int64) string {
+	return fmt.Sprintf("%s%08d", k.Timeline(run), n)
+}
 func (k Keys) Statuses(run string) string     { return k.Run(run) + "status/" }
 func (k Keys) Status(run, node string) string { return k.Statuses(run) + node }
 func (k Keys) Setup(run string) string        { return k.Run(run) + "setup" }

@@ -15,7 +15,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"hive/election"
-	"hive/engine/metric"
 	"hive/registry"
 )
 
@@ -41,6 +40,7 @@ type leader struct {
 	ended   []string // runs whose hubs are closed, oldest first
 	places  map[string]int
 	current *driver
+	drove   string // id of the last run that was driven in this term
 }
 
 // queueEntry is the value of a queue key.
@@ -165,6 +165,25 @@ func (l *leader) drive(ctx context.Context, id string) {
 	}
 }
 
+// write is how a leader writes: guarded by its election key and by conds. name names the write for tests.
+func (l *leader) write(ctx context.Context, name string, conds []clientv3.Cmp, ops ...clientv3.Op) (*clientv3.TxnResponse, error) {
+	if l.n.cfg.Fault == nil {
+		return l.fence.TxnIf(ctx, conds, ops...)
+	}
+	l.n.cfg.Fault("before " + name)
+	resp, err := l.fence.TxnIf(ctx, conds, ops...)
+	l.n.cfg.Fault("after " + name)
+	return resp, err
+}
+
+// putter is write for one key, as those who store in chunks want it.
+func (l *leader) putter(name string) func(ctx context.Context, key, value string, opts ...clientv3.OpOption) error {
+	return func(ctx context.Context, key, value string, opts ...clientv3.OpOption) error {
+		_, err := l.write(ctx, name, nil, clientv3.OpPut(key, value, opts...))
+		return err
+	}
+}
+
 // finish writes the result of a run and takes it from the queue. stateRev
 // guards the state; 0 means that there is none yet.
 func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64, res *Result) error {
@@ -177,7 +196,7 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 	if err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
-	chunks, err := putChunks(ctx, l.fence.Put, k.Result(id), data)
+	chunks, err := putChunks(ctx, l.putter("result"), k.Result(id), data)
 	if err != nil {
 		return err
 	}
@@ -199,6 +218,11 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 		clientv3.OpDelete(k.Queued(id)),
 		clientv3.OpDelete(k.Ref(spec.Archive, id)),
 		clientv3.OpDelete(k.Allocs(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Works(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Rows(id)),
+		clientv3.OpDelete(k.Lives(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.AllMarks(id), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.Tick(id)),
 		clientv3.OpDelete(k.Statuses(id), clientv3.WithPrefix()),
 		clientv3.OpDelete(k.Controls(id), clientv3.WithPrefix()),
 		clientv3.OpDelete(k.Setup(id), clientv3.WithPrefix()),
@@ -207,7 +231,7 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 	if stateRev != 0 {
 		ops = append(ops, clientv3.OpDelete(k.Active()))
 	}
-	if _, err := l.fence.TxnIf(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(k.State(id)), "=", stateRev)}, ops...); err != nil {
+	if _, err := l.write(ctx, "finish", []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(k.State(id)), "=", stateRev)}, ops...); err != nil {
 		return err
 	}
 	l.retire(id, StateEvent{Run: id, Phase: Finished, Verdict: res.Verdict, Failure: res.Failure})
@@ -261,17 +285,6 @@ func (l *leader) closeHubs() {
 	}
 }
 
-// receive takes a node's checkpoint.
-func (l *leader) receive(run string, r Report, s *metric.Snapshot) error {
-	l.mu.Lock()
-	d := l.current
-	l.mu.Unlock()
-	if d == nil || d.id != run {
-		return refuse(404, codeNotFound, "run %s is not under way here", run)
-	}
-	return d.receive(r, s)
-}
-
 // tidy deletes archives that no run needs and the records of the oldest runs.
 func (l *leader) tidy(ctx context.Context) {
 	err := errors.Join(l.dropBlobs(ctx), l.dropRuns(ctx))
@@ -295,7 +308,7 @@ func (l *leader) dropBlobs(ctx context.Context) error {
 	}
 	for digest := range digests {
 		unused := clientv3.Compare(clientv3.CreateRevision(k.RefsOf(digest)).WithPrefix(), "=", 0)
-		_, err := l.fence.TxnIf(ctx, []clientv3.Cmp{unused}, clientv3.OpDelete(k.Blobs()+digest+"/", clientv3.WithPrefix()))
+		_, err := l.write(ctx, "drop archive", []clientv3.Cmp{unused}, clientv3.OpDelete(k.Blobs()+digest+"/", clientv3.WithPrefix()))
 		if err != nil && !errors.Is(err, election.ErrConflict) {
 			return fmt.Errorf("delete archive %s: %w", short(digest), err)
 		}
@@ -311,7 +324,7 @@ func (l *leader) dropRuns(ctx context.Context) error {
 	}
 	for _, id := range ids[:max(0, len(ids)-l.n.cfg.Timing.HoldRuns)] {
 		waiting := clientv3.Compare(clientv3.CreateRevision(l.n.keys.Queued(id)), "=", 0)
-		_, err := l.fence.TxnIf(ctx, []clientv3.Cmp{waiting}, clientv3.OpDelete(l.n.keys.Run(id), clientv3.WithPrefix()))
+		_, err := l.write(ctx, "drop run", []clientv3.Cmp{waiting}, clientv3.OpDelete(l.n.keys.Run(id), clientv3.WithPrefix()))
 		if err != nil && !errors.Is(err, election.ErrConflict) {
 			return fmt.Errorf("delete the record of run %s: %w", id, err)
 		}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"time"
 
+	"hive/engine/executor"
 	"hive/engine/metric"
 	"hive/engine/options"
+	"hive/engine/share"
 )
 
 // Local runs a test on this machine alone, with the same engine, judge,
@@ -17,6 +19,8 @@ type Local struct {
 	Options options.Options
 	Flags   Flags
 	Engine  Engine // not yet initialised; Run does not close it
+	// Share is what this machine executes: the share that Engine was made for.
+	Share share.Share
 	// Phase, when set, is told of each phase as it begins.
 	Phase func(Phase)
 	// Warn, when set, is told what the user should know.
@@ -113,7 +117,7 @@ func (r *localRun) load() {
 		defer close(watched)
 		r.watch(ctx, cancel)
 	}()
-	err := r.Engine.Run(ctx, time.Now(), r.setup)
+	err := r.Engine.Run(ctx, time.Now(), executor.Epoch{Number: 1, Share: r.Share}, r.setup)
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-watched
@@ -154,6 +158,7 @@ func (r *localRun) conclude() *Result {
 		}
 	}
 	r.res.Duration = time.Since(r.began)
+	r.res.Ledger = r.ledger()
 	view := metric.NewView(r.Engine.Snapshot())
 	j := r.judge.Judge(view, r.res.Duration, true)
 	o := Outcome{Options: r.Options, Flags: r.Flags, View: view, Judgement: j, Duration: r.res.Duration, SetupData: r.setup, Metrics: r.judge.Metric,
@@ -169,6 +174,21 @@ func (r *localRun) conclude() *Result {
 		r.res.Handled, r.res.Files = ran && err == nil, files
 	}
 	return r.finish()
+}
+
+// ledger accounts for the whole plan; there is none when an execution segment picked a part of it.
+func (r *localRun) ledger() []ScenarioLedger {
+	if r.Options.ExecutionSegment != "" || r.Options.ExecutionSegmentSequence != "" {
+		return nil
+	}
+	ledger, _ := NewLedger(LedgerInput{ // one engine's own counts have nothing to disagree with
+		Scenarios: r.Options.Scenarios,
+		Lives:     []Life{{Stints: []Stint{{Epoch: 1, Share: r.Share}}, Ledgers: r.Engine.Ledger(), Final: true}},
+		Over:      true,
+		Stopped:   r.failure != nil,
+		StoppedAt: r.Engine.Progress().Elapsed,
+	})
+	return ledger
 }
 
 func (r *localRun) finish() *Result {

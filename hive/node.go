@@ -2,12 +2,14 @@ package hive
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,30 +29,53 @@ var errCrash = errors.New("killed")
 // goodbye bounds what a node does for the others when it leaves.
 const goodbye = 2 * time.Second
 
+// rejoinPause is how long a node that lost its lease waits before it asks for
+// another.
+const rejoinPause = 100 * time.Millisecond
+
 // Node is one peer of a hive.
 type Node struct {
 	cfg   Config
 	log   *slog.Logger
 	clock *Clock
 	calls *caller
+	boot  string // names this process; see [registry.Node]
+	inbox *inbox // checkpoints of the active run
 
 	// Set by Run before anything is served.
-	dir    *dataDir
-	member *embed.Etcd // nil without an embedded etcd
-	etcd   *clientv3.Client
-	keys   Keys
-	reg    *registry.Registry
-	nodes  *registry.Mirror
-	info   Info
+	dir        *dataDir
+	member     atomic.Pointer[embed.Etcd] // nil without a member of the embedded etcd
+	embedded   bool                       // the hive's etcd is embedded in its nodes
+	etcd       *clientv3.Client
+	keys       Keys
+	reg        *registry.Registry
+	nodes      *registry.Mirror
+	candidates *registry.Mirror // of the leadership
+	info       Info
 
-	self    atomic.Pointer[registry.Node] // nil while not in the hive
-	leading atomic.Pointer[leader]        // nil unless this node leads
-	agent   atomic.Pointer[agent]         // nil while not in the hive
-	ready   sync.Once
+	self     atomic.Pointer[registry.Node] // nil while not in the hive
+	place    atomic.Pointer[place]         // nil while not in the hive
+	leading  atomic.Pointer[leader]        // nil unless this node leads
+	agent    atomic.Pointer[agent]         // nil before the node was in the hive
+	ready    sync.Once
+	entered  sync.Once
+	inside   chan struct{} // closed when the node is in the hive for the first time
+	left     chan struct{} // closed when the agent has ended
+	draining *drain
+
+	proofs   proofs
+	amending sync.Mutex // held while the record is changed
 
 	mu       sync.Mutex // guards what follows
 	leaderIs election.Leader
 	changed  chan struct{} // closed when leaderIs changes
+	moved    chan struct{} // closed when place changes
+}
+
+// place is the node's place in the hive while one lease lasts.
+type place struct {
+	session *registry.Session
+	rev     int64 // create revision of the node's record
 }
 
 // New checks the configuration and returns a node; [Node.Run] brings it to life.
@@ -59,7 +84,10 @@ func New(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("hive: %w", err)
 	}
-	return &Node{cfg: cfg, log: cfg.Log, clock: NewClock(), calls: newCaller(cfg.Token), changed: make(chan struct{})}, nil
+	n := &Node{cfg: cfg, log: cfg.Log, clock: NewClock(), calls: newCaller(cfg.Token), changed: make(chan struct{}), moved: make(chan struct{}),
+		boot: strings.ToLower(rand.Text()), inside: make(chan struct{}), left: make(chan struct{}), draining: newDrain()}
+	n.inbox = newInbox(n)
+	return n, nil
 }
 
 // Run joins the hive, serves and takes part until ctx ends or something fails
@@ -80,118 +108,55 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err := n.connect(ctx, l); err != nil {
 		return fmt.Errorf("hive: %w", err)
 	}
+	n.candidates = registry.NewMirror(n.etcd, n.keys.Leader())
+	return n.takePart(ctx, l)
+}
+
+// takePart runs all that a node does at once. The API is served until the
+// agent has ended: a refused connection tells the others that this node sends
+// no load.
+func (n *Node) takePart(ctx context.Context, l net.Listener) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serve(gctx, l, n.routes()) })
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	g.Go(func() error { return serve(serving, l, n.routes()) })
 	g.Go(func() error { return n.nodes.Run(gctx) })
+	g.Go(func() error { return n.candidates.Run(gctx) })
 	g.Go(func() error { return election.Observe(gctx, n.etcd, n.keys.Leader(), n.seeLeader) })
 	g.Go(func() error { return n.live(gctx) })
-	if n.member != nil {
-		g.Go(func() error { return n.watchMember(gctx) })
+	g.Go(func() error { return n.draining.wait(gctx) })
+	g.Go(func() error {
+		defer stopServing()
+		return n.act(gctx)
+	})
+	g.Go(func() error { return n.keepStore(gctx) })
+	g.Go(func() error { return n.watchPeers(gctx) })
+	err := g.Wait()
+	if ctx.Err() != nil || errors.Is(err, errDrained) {
+		return nil
 	}
-	if err := g.Wait(); ctx.Err() == nil {
-		return fmt.Errorf("hive: %w", err)
-	}
-	return nil
+	return fmt.Errorf("hive: %w", err)
 }
 
-// connect finds or starts the etcd and makes sure that it is this node's hive.
-func (n *Node) connect(ctx context.Context, l net.Listener) error {
-	endpoints, cluster, err := n.findEtcd(ctx)
-	if err != nil {
-		return err
-	}
-	if n.etcd, err = dialEtcd(ctx, endpoints); err != nil {
-		if n.cfg.Peer != "" {
-			return fmt.Errorf("the peer %s was reached, but not its etcd; an embedded etcd serves its own host only (nodes on other hosts need a common etcd): %w", n.cfg.Peer, err)
-		}
-		return err
-	}
-	n.keys = NewKeys(cluster)
-	id, err := clusterID(ctx, n.etcd, n.keys)
-	if err != nil {
-		return err
-	}
-	if err := n.dir.check(cluster, id); err != nil {
-		return err
-	}
-	n.reg = registry.New(n.etcd, n.keys.Nodes(), n.keys.Names())
-	n.nodes = n.reg.Mirror()
-	machine := registry.ThisMachine()
-	n.info = Info{ID: n.dir.id.Node, Cluster: cluster, URL: advertised(l, n.cfg.Advertise), Capacity: n.cfg.Capacity,
-		Cores: machine.Cores, Memory: machine.Memory, Etcd: endpoints, Embedded: n.member != nil}
-	if n.cfg.Capacity < 0 {
-		n.info.Capacity = machine.Capacity()
-	}
-	if !n.dir.temp {
-		n.info.DataDir = n.dir.path
-	}
-	return nil
-}
-
-// findEtcd returns the endpoints of the hive's etcd and the hive's name. How a
-// node comes by its etcd is decided here alone.
-func (n *Node) findEtcd(ctx context.Context) (endpoints []string, cluster string, err error) {
-	known := n.dir.id
-	switch {
-	case len(n.cfg.Etcd) > 0:
-		return n.cfg.Etcd, orDefault(n.cfg.Cluster, orDefault(known.Cluster, "hive")), nil
-	case n.cfg.Peer != "":
-		return n.askPeer(ctx)
-	case known.ClusterID != "" && !known.Member:
-		return nil, "", fmt.Errorf("the data directory %s is of a node that joined cluster %q and does not hold its etcd: name a peer of that hive, or use another data directory", n.dir.path, known.Cluster)
-	case known.Cluster != "" && n.cfg.Cluster != "" && n.cfg.Cluster != known.Cluster:
-		return nil, "", fmt.Errorf("%w: %s is of cluster %q, not %q", ErrOtherCluster, n.dir.path, known.Cluster, n.cfg.Cluster)
-	}
-	n.member, endpoints, err = startMember(ctx, n.dir)
-	return endpoints, orDefault(n.cfg.Cluster, orDefault(known.Cluster, "hive")), err
-}
-
-// askPeer asks the peer's API which hive it is of.
-func (n *Node) askPeer(ctx context.Context) ([]string, string, error) {
-	base, err := nodeURL(n.cfg.Peer)
-	if err != nil {
-		return nil, "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	var c ClusterInfo
-	if err := n.calls.call(ctx, "GET", base+"/api/v1/cluster", nil, &c); err != nil {
-		return nil, "", fmt.Errorf("join the hive of %s: %w", base, err)
-	}
-	if n.cfg.Cluster != "" && n.cfg.Cluster != c.Name {
-		return nil, "", fmt.Errorf("the hive of %s is called %q, not %q", base, c.Name, n.cfg.Cluster)
-	}
-	if id := n.dir.id; id.ClusterID != "" && id.ClusterID != c.ID {
-		return nil, "", n.dir.check(c.Name, c.ID)
-	}
-	return c.Etcd, c.Name, nil
-}
-
-func (n *Node) disconnect() {
-	if n.etcd != nil {
-		n.etcd.Close()
-	}
-	if n.member != nil {
-		n.member.Close()
-	}
-}
-
-func (n *Node) watchMember(ctx context.Context) error {
+// act runs the agent, which begins when the node is first in the hive and
+// outlives its leases.
+func (n *Node) act(ctx context.Context) error {
+	defer close(n.left)
 	select {
+	case <-n.inside:
 	case <-ctx.Done():
 		return ctx.Err()
-	case err := <-n.member.Err():
-		return fmt.Errorf("embedded etcd: %w", err)
-	case <-n.member.Server.StopNotify():
-		return errors.New("embedded etcd: stopped")
 	}
+	a := &agent{n: n}
+	n.agent.Store(a)
+	return a.Run(ctx)
 }
 
-// live keeps the node in the hive: one life ends with its lease, and the next
-// begins when etcd answers again.
+// live keeps the node in the hive: one lease ends, and the next begins when
+// etcd answers again.
 func (n *Node) live(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := n.oneLife(ctx)
+		err := n.oneLease(ctx)
 		if ctx.Err() != nil {
 			break
 		}
@@ -202,13 +167,13 @@ func (n *Node) live(ctx context.Context) error {
 			return err
 		}
 		n.log.Warn("this node is out of the hive and joins again", "reason", err)
-		pause(ctx, 500*time.Millisecond)
+		pause(ctx, rejoinPause)
 	}
 	return ctx.Err()
 }
 
-// oneLife registers under a new lease and takes part until that ends.
-func (n *Node) oneLife(ctx context.Context) error {
+// oneLease registers under a new lease and is in the hive until that ends.
+func (n *Node) oneLease(ctx context.Context) error {
 	s, err := registry.NewSession(ctx, n.etcd, n.cfg.LeaseTTL)
 	if err != nil {
 		return err
@@ -220,12 +185,11 @@ func (n *Node) oneLife(ctx context.Context) error {
 	}
 	n.self.Store(&self)
 	defer n.self.Store(nil)
-	a := &agent{n: n, session: s, self: self}
-	n.agent.Store(a)
-	defer n.agent.Store(nil)
+	n.move(&place{session: s, rev: self.Incarnation})
+	defer n.move(nil)
+	n.entered.Do(func() { close(n.inside) })
 
 	g, gctx := errgroup.WithContext(s.Ctx())
-	g.Go(func() error { return a.Run(gctx) })
 	g.Go(func() error { return n.campaign(gctx, s) })
 	g.Go(func() error { return n.announce(gctx, self) })
 	g.Go(func() error { return n.keepRecord(gctx, self) })
@@ -236,14 +200,40 @@ func (n *Node) oneLife(ctx context.Context) error {
 	return err
 }
 
-// leave says goodbye, unless the node is to end as if killed.
+// move notes a new place in the hive, or none.
+func (n *Node) move(p *place) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.place.Store(p)
+	close(n.moved)
+	n.moved = make(chan struct{})
+}
+
+// placed is the node's place in the hive, nil when it has none, and a channel
+// that is closed when that changes.
+func (n *Node) placed() (*place, <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.place.Load(), n.moved
+}
+
+// leave says goodbye, unless the node is to end as if killed. A node that ends
+// gives its lease back when its load has ended, not before.
 func (n *Node) leave(ctx context.Context, s *registry.Session) {
-	if errors.Is(context.Cause(ctx), errCrash) {
+	if errors.Is(context.Cause(ctx), errCrash) || errors.Is(context.Cause(s.Ctx()), registry.ErrLeaseLost) {
 		s.Orphan()
 		return
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
+	if ctx.Err() != nil {
+		select {
+		case <-n.left:
+		case <-bye.Done():
+			s.Orphan()
+			return
+		}
+	}
 	if err := s.Close(bye); err != nil {
 		n.log.Debug("the lease is left to run out", "reason", err)
 	}
@@ -298,7 +288,7 @@ func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node
 	asked := orDefault(n.cfg.Name, n.dir.id.Name)
 	base := orDefault(asked, hostName())
 	rec := registry.Node{ID: n.info.ID, Name: base, Address: n.info.URL, Capacity: n.info.Capacity, Labels: n.cfg.Labels,
-		Version: Version, PID: os.Getpid(), Cores: n.info.Cores, Memory: n.info.Memory, Joined: time.Now().UTC()}
+		Version: Version, PID: os.Getpid(), Boot: n.boot, Draining: n.draining.asked(), Cores: n.info.Cores, Memory: n.info.Memory, Joined: time.Now().UTC()}
 	for i := 2; ; i++ {
 		got, err := n.reg.Register(ctx, s, rec)
 		if asked == "" && errors.Is(err, registry.ErrNameTaken) {
@@ -308,8 +298,8 @@ func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node
 		if err != nil {
 			return got, err
 		}
-		n.info.Name, n.dir.id.Name = got.Name, got.Name
-		return got, n.dir.save()
+		n.info.Name = got.Name
+		return got, n.dir.update(func(id *identity) { id.Name = got.Name })
 	}
 }
 
@@ -333,22 +323,45 @@ func (n *Node) announce(ctx context.Context, self registry.Node) error {
 	return nil
 }
 
-// campaign leads whenever it is this node's turn.
+// campaign leads whenever it is this node's turn, and leaves that to the
+// others when the node is being drained.
 func (n *Node) campaign(ctx context.Context, s *registry.Session) error {
 	for ctx.Err() == nil {
-		err := election.Lead(ctx, n.etcd, s, n.keys.Leader(), n.info.ID, func(ctx context.Context, f election.Fence) error {
-			l := newLeader(n, f)
-			n.leading.Store(l)
-			defer n.leading.Store(nil)
-			n.log.Info("this node leads the hive", "term", f.Term())
-			return l.Run(ctx)
-		})
+		more := n.candidates.Changed()
+		if n.yields() {
+			select {
+			case <-more:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		err := n.stand(ctx, s)
 		if ctx.Err() == nil {
 			n.log.Warn("this node does not lead any more", "reason", err)
 			pause(ctx, 200*time.Millisecond)
 		}
 	}
 	return ctx.Err()
+}
+
+// stand is one candidacy, with the leadership when it comes to that.
+func (n *Node) stand(ctx context.Context, s *registry.Session) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	wg.Go(func() {
+		if n.awaitYield(ctx) {
+			cancel(errYield)
+		}
+	})
+	return election.Lead(ctx, n.etcd, s, n.keys.Leader(), n.info.ID, func(ctx context.Context, f election.Fence) error {
+		l := newLeader(n, f)
+		n.leading.Store(l)
+		defer n.leading.Store(nil)
+		n.log.Info("this node leads the hive", "term", f.Term())
+		return l.Run(ctx)
+	})
 }
 
 func (n *Node) seeLeader(l election.Leader) {

@@ -3,6 +3,8 @@ package hive
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"hive/engine/threshold"
@@ -18,16 +20,73 @@ type SummaryAnswer struct {
 // result gathers everything that the run leaves behind.
 func (d *driver) result(ctx context.Context) *Result {
 	res := &Result{Run: d.id, Name: d.spec.Name, Failure: d.st.Failure, Duration: d.totalTime(), Nodes: d.nodeResults()}
-	var parts []Progress
-	for _, c := range d.latest() {
-		parts = append(parts, c.Progress)
+	res.Progress = d.progress()
+	timeline, err := d.n.timeline(ctx, d.id)
+	if err != nil {
+		d.warn("the timeline: %v", err)
 	}
-	res.Progress = MergeProgress(parts...)
+	res.Timeline = timeline
 	if d.began() {
+		d.account(res)
 		d.summarize(ctx, res)
 	}
 	res.Warnings = d.st.Warnings
 	return res
+}
+
+// account says what became of everything that was planned.
+func (d *driver) account(res *Result) {
+	if _, load := d.st.Times[Running]; !load {
+		return
+	}
+	ledger, warnings := d.ledger(true)
+	res.Ledger, res.Unowned = ledger, d.st.Unowned
+	for _, w := range append(warnings, d.placeNotes(res)...) {
+		d.warn("%s", w)
+	}
+}
+
+// placeNotes are what a reader has to know of where the load came from: VUs that no node had room for, nodes that carried
+// more than they can, and clocks that were apart.
+func (d *driver) placeNotes(res *Result) (notes []string) {
+	if d.st.Unowned > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %d VU slots had no owner at the end: the hive had no room for them", d.st.Unowned, d.layout.Slots))
+	}
+	for _, m := range d.st.Members {
+		if m.VUs > m.Capacity {
+			notes = append(notes, fmt.Sprintf("node %s carried %d VUs with a capacity of %d", m.Name, m.VUs, m.Capacity))
+		}
+	}
+	for _, r := range res.Nodes {
+		if skew := r.Start.Late + r.Start.RTT/2; skew > skewLimit && !r.Lost {
+			notes = append(notes, fmt.Sprintf("node %s may have started up to %s off the common instant", r.Name, skew.Round(time.Millisecond)))
+		}
+	}
+	return notes
+}
+
+// doubt makes a run inconclusive that passed although more of its plan was lost or is unknown than its policy allows.
+func (d *driver) doubt(res *Result) {
+	first := res.Failure
+	if first != nil || d.marked() != nil || len(res.Failed) > 0 {
+		return
+	}
+	limit := *d.policy().MaxLoss
+	loss := Loss(res.Ledger)
+	if loss <= limit {
+		return
+	}
+	var lost, unknown []string
+	for _, l := range res.Ledger {
+		if l.Lost > 0 {
+			lost = append(lost, fmt.Sprintf("%s %.6g %s", l.Scenario, l.Lost, l.Unit))
+		}
+		if l.Unknown > 0 {
+			unknown = append(unknown, fmt.Sprintf("%s %.6g %s", l.Scenario, l.Unknown, l.Unit))
+		}
+	}
+	res.Failure = Failf(KindInconclusive, "%.3g%% of the plan was lost or is unknown, and %.3g%% is allowed (--max-loss); lost: %s; unknown: %s",
+		100*loss, 100*limit, orDefault(strings.Join(lost, ", "), "nothing"), orDefault(strings.Join(unknown, ", "), "nothing"))
 }
 
 // began says whether the run came as far as setup or load; before that there
@@ -38,24 +97,53 @@ func (d *driver) began() bool {
 	return setup || load
 }
 
-// nodeResults lists the members' parts, and warns of starts that were late.
+// maxNodeResults is how many incarnations a result lists; older ones that are gone are summed up.
+const maxNodeResults = 50
+
+// nodeResults lists the parts of all incarnations.
 func (d *driver) nodeResults() []NodeResult {
-	d.mu.Lock()
 	var all []NodeResult
+	fallen := d.fallen()
+	lives := make([]Gone, 0, len(d.st.Gone)+len(d.st.Members))
+	for _, g := range d.st.Gone {
+		if !hasLife(d.st.Members, g.Incarnation) {
+			lives = append(lives, g)
+		}
+	}
+	more := NodeResult{ID: "", Name: "earlier", Ended: true}
+	if n := len(lives) + len(d.st.Members) - maxNodeResults; n > 0 {
+		n = min(n, len(lives))
+		for _, g := range lives[:n] {
+			more.Incarnations++
+			if c := d.n.inbox.of(g.Incarnation); c != nil {
+				more.Progress = MergeProgress(more.Progress, bare(c.Progress))
+			}
+		}
+		lives = lives[n:]
+	}
+	if f := d.n.inbox.sum(); f != nil {
+		more.Progress = MergeProgress(more.Progress, f.Progress)
+	}
+	if more.Incarnations += d.st.GoneBefore; more.Incarnations > 0 {
+		all = append(all, more)
+	}
 	for _, m := range d.st.Members {
-		r := NodeResult{ID: m.ID, Name: m.Name, VUs: m.VUs, Lost: d.lost[m.ID]}
-		if c := d.got[m.ID]; c != nil {
+		lives = append(lives, Gone{Member: m, Lost: fallen[m.Incarnation] != ""})
+	}
+	for _, g := range lives {
+		r := NodeResult{ID: g.ID, Name: g.Name, Incarnation: g.Incarnation, VUs: g.VUs, Lost: g.Lost}
+		if c := d.n.inbox.of(g.Incarnation); c != nil {
 			r.Start, r.Ended, r.Progress = c.Start, c.Stage >= StageEnded, c.Progress
 		}
 		all = append(all, r)
 	}
-	d.mu.Unlock()
-	for _, r := range all {
-		if skew := r.Start.Late + r.Start.RTT/2; skew > skewLimit {
-			d.warn("node %s may have started up to %s off the common instant", r.Name, skew.Round(time.Millisecond))
-		}
-	}
 	return all
+}
+
+// bare is the part of a progress that counts when its node is gone.
+func bare(p Progress) Progress {
+	p.VUs, p.VUsMax, p.Scenarios = 0, 0, nil
+	return p
 }
 
 func (d *driver) summarize(ctx context.Context, res *Result) {
@@ -64,6 +152,9 @@ func (d *driver) summarize(ctx context.Context, res *Result) {
 		d.warn("thresholds: %v", err)
 		j = threshold.Judgement{}
 	}
+	res.Failed = j.Failed
+	d.doubt(res)
+	res.Verdict, res.Failure = Conclude(res.Failure, d.marked(), res.Failed)
 	o := Outcome{Options: d.opts, Flags: d.spec.Flags, View: d.view(), Judgement: j, Duration: res.Duration, SetupData: d.setupData(ctx)}
 	if d.judge != nil {
 		o.Metrics = d.judge.Metric
@@ -71,6 +162,7 @@ func (d *driver) summarize(ctx context.Context, res *Result) {
 	for _, n := range res.Nodes {
 		o.Notes = append(o.Notes, lateNotes(n.Name, n.Progress)...)
 	}
+	o.Notes = append(o.Notes, d.placeNotes(res)...)
 	if err := Summarize(res, o); err != nil {
 		d.warn("%v", err)
 		return
@@ -99,7 +191,7 @@ func (d *driver) setupData(ctx context.Context) json.RawMessage {
 // handle lets one node's engine run handleSummary over the merged data.
 func (d *driver) handle(ctx context.Context, res *Result) {
 	r, ok := d.n.find(d.st.Duty)
-	if !ok || d.lost[d.st.Duty] {
+	if !ok || d.lostNode(d.st.Duty) {
 		r, ok = d.n.find(d.substitute())
 	}
 	if !ok {

@@ -543,7 +543,7 @@ func TestLocal(t *testing.T) {
 					time.AfterFunc(5*time.Second, cancel)
 				}
 				var phases []Phase
-				l := Local{Name: "s.js", Options: opts, Engine: e, Phase: func(p Phase) { phases = append(phases, p) }}
+				l := Local{Name: "s.js", Options: opts, Engine: e, Share: shares[0], Phase: func(p Phase) { phases = append(phases, p) }}
 				res := l.Run(ctx, t.Context())
 				if res.Verdict != tt.verdict || (res.Failure == nil) != (tt.kind == "") || res.Failure != nil && res.Failure.Kind != tt.kind {
 					t.Errorf("verdict %s, failure %+v, want %s, %s", res.Verdict, res.Failure, tt.verdict, tt.kind)

@@ -17,13 +17,8 @@ import (
 
 // begin deals the run to the nodes, once its turn has come.
 func (d *driver) begin(ctx context.Context) error {
-	var members []Member
-	for _, n := range registry.Nodes(d.n.nodes) {
-		if n.Capacity > 0 {
-			members = append(members, Member{ID: n.ID, Name: n.Name, Incarnation: n.Incarnation, Capacity: n.Capacity})
-		}
-	}
-	plan, members, shares, err := Deal(d.spec.Name, d.opts.Scenarios, members)
+	members := d.candidates()
+	plan, members, shares, err := d.deal(members)
 	if err != nil {
 		f := AsFailure(err)
 		if f.Kind == KindCapacity && d.waited() < d.n.cfg.Timing.Grace {
@@ -31,7 +26,10 @@ func (d *driver) begin(ctx context.Context) error {
 		}
 		return d.conclude(ctx, &Result{Run: d.id, Name: d.spec.Name, Failure: f})
 	}
-	if err := d.putAllocs(ctx, members, shares); err != nil {
+	for i := range members {
+		members[i].Incarnation = int64(i + 1)
+	}
+	if err := d.putAllocs(ctx, 1, dealing{Members: members, shares: shares, gains: make([][]Gain, len(members))}); err != nil {
 		return err
 	}
 	value, err := json.Marshal(plan)
@@ -39,40 +37,189 @@ func (d *driver) begin(ctx context.Context) error {
 		return fmt.Errorf("plan: %w", err)
 	}
 	d.hub.publish(EventPlan, plan)
-	return d.advance(ctx, func(s *State) {
-		s.Phase, s.Epoch, s.Members, s.Duty = Preparing, plan.Epoch, members, members[0].ID
+	return d.advance(ctx, "begin", func(s *State) {
+		s.Phase, s.Epoch, s.Tried, s.Members, s.Duty, s.Lives = Preparing, plan.Epoch, plan.Epoch, members, members[0].ID, int64(len(members))
 		s.Warnings = append(s.Warnings, plan.Warnings...)
 	}, clientv3.OpPut(d.n.keys.Plan(d.id), string(value)), clientv3.OpPut(d.n.keys.Active(), d.id))
 }
 
-// putAllocs writes the allocations in batches; they take effect when the state
-// names their epoch.
-func (d *driver) putAllocs(ctx context.Context, members []Member, shares []share.Share) error {
-	var ops []clientv3.Op
+// candidates are the living nodes that can carry load.
+func (d *driver) candidates() (members []Member) {
+	for _, n := range registry.Nodes(d.n.nodes) {
+		if n.Capacity > 0 && !n.Draining && !d.barred(n.ID) {
+			members = append(members, Member{ID: n.ID, Name: n.Name, Boot: n.Boot, Capacity: n.Capacity, Weight: n.Capacity})
+		}
+	}
+	return members
+}
+
+// deal is Deal, after it has seen to it that the run could lose the nodes that it wants in reserve.
+func (d *driver) deal(members []Member) (Plan, []Member, []share.Share, error) {
+	if err := checkReserve(d.layout.Slots, members, d.spec.Flags.Policy.Reserve); err != nil {
+		return Plan{}, nil, nil, err
+	}
+	return Deal(d.spec.Name, d.opts.Scenarios, members)
+}
+
+// checkReserve refuses a test that would not fit without the largest nodes.
+func checkReserve(vus int, members []Member, reserve int) error {
+	if reserve <= 0 {
+		return nil
+	}
+	sorted := slices.SortedFunc(slices.Values(members), func(a, b Member) int { return b.Capacity - a.Capacity })
+	left := 0
+	for _, m := range sorted[min(reserve, len(sorted)):] {
+		left += m.Capacity
+	}
+	if vus <= left {
+		return nil
+	}
+	return Failf(KindCapacity, "the test would not survive the loss of %d nodes (--reserve): it needs %d VUs, and without the largest %d of %d nodes the hive carries %d",
+		reserve, vus, min(reserve, len(sorted)), len(sorted), left)
+}
+
+// putAllocs writes the allocations of an epoch in batches, in the place of any that an attempt before left; they take
+// effect when the state names their epoch.
+func (d *driver) putAllocs(ctx context.Context, epoch int, deal dealing) error {
+	members, allocs := deal.allocs(epoch)
+	ops := []clientv3.Op{clientv3.OpDelete(d.n.keys.AllocsOf(d.id, epoch), clientv3.WithPrefix())}
+	byLife := map[int64]Alloc{}
+	if _, err := d.l.write(ctx, "clear allocations", nil, ops...); err != nil {
+		return fmt.Errorf("write allocations: %w", err)
+	}
+	ops = nil
 	for i, m := range members {
-		value, err := json.Marshal(Alloc{Epoch: 1, Share: shares[i]})
+		value, err := json.Marshal(allocs[i])
 		if err != nil {
 			return fmt.Errorf("allocation of node %s: %w", m.Name, err)
 		}
-		ops = append(ops, clientv3.OpPut(d.n.keys.Alloc(d.id, m.ID), string(value)))
+		byLife[m.Incarnation] = allocs[i]
+		ops = append(ops, clientv3.OpPut(d.n.keys.Alloc(d.id, epoch, m.ID), string(value)))
 	}
 	for batch := range slices.Chunk(ops, maxOps) {
-		if _, err := d.l.fence.Txn(ctx, batch...); err != nil {
+		if _, err := d.l.write(ctx, "allocations", nil, batch...); err != nil {
 			return fmt.Errorf("write allocations: %w", err)
 		}
 	}
+	d.allocs[epoch] = byLife
 	return nil
+}
+
+// dealAgain deals a run anew whose load has not begun, because members are lost: those that stay keep their engines.
+func (d *driver) dealAgain(ctx context.Context) (changed bool, err error) {
+	fallen := d.fallen()
+	var lost []Member
+	for _, m := range d.st.Members {
+		if fallen[m.Incarnation] != "" {
+			lost = append(lost, m)
+		}
+	}
+	if len(lost) == 0 {
+		return false, nil
+	}
+	f := &Failure{Kind: KindNodeLost, Node: lost[0].Name, Message: fmt.Sprintf("lost while the run was %s: %s", d.st.Phase, fallen[lost[0].Incarnation])}
+	if died := d.died[lost[0].Incarnation]; died != nil {
+		f.Kind, f.Message = KindEngine, died.Message
+	}
+	duty, begun := d.duty(d.n.keys.Setup(d.id))
+	if begun && !duty.Done && slices.ContainsFunc(lost, func(m Member) bool { return m.ID == duty.Node }) {
+		f.Kind, f.Node, f.Message = KindSetupLost, d.nameOf(duty.Node), "lost inside setup(), which is not run again"
+		return true, d.advance(ctx, "setup lost", func(s *State) {
+			d.bury(s, fallen)
+			s.fail(f)
+			s.Teardown = s.Teardown || d.wantsTeardown()
+			d.endLoad(s, StopInterrupt)
+		})
+	}
+	if d.policy().OnNodeLoss == LossAbort {
+		return true, d.drain(ctx, f)
+	}
+	return true, d.redealUnbegun(ctx, fallen, lost, f)
+}
+
+// redealUnbegun gives the nodes that are there now a first deal again.
+func (d *driver) redealUnbegun(ctx context.Context, fallen map[int64]string, lost []Member, f *Failure) error {
+	var members []Member
+	for _, m := range d.candidates() {
+		if was, ok := d.st.member(m.ID); !ok || fallen[was.Incarnation] == "" {
+			members = append(members, m)
+		}
+	}
+	plan, members, shares, err := d.deal(members)
+	if err != nil {
+		if d.waited() < d.n.cfg.Timing.Grace && len(members) == 0 {
+			return nil // a hive that was down as a whole comes back node by node
+		}
+		f.Message += "; without it " + err.Error()
+		return d.drain(ctx, f)
+	}
+	epoch, lives := d.st.Tried+1, d.st.Lives
+	for i, m := range members {
+		if was, ok := d.st.member(m.ID); ok && was.Boot == m.Boot {
+			members[i].Incarnation = was.Incarnation
+			continue
+		}
+		lives++
+		members[i].Incarnation = lives
+	}
+	if err := d.putAllocs(ctx, epoch, dealing{Members: members, shares: shares, gains: make([][]Gain, len(members))}); err != nil {
+		return err
+	}
+	plan.Epoch = epoch
+	value, err := json.Marshal(plan)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	d.note(TimelineNodeLost, lost[0].Name, fmt.Sprintf("node %s was lost (%s) before the load began; the test was dealt anew to %d nodes",
+		nameList(lost), fallen[lost[0].Incarnation], len(members)), nil)
+	d.hub.publish(EventPlan, plan)
+	return d.advance(ctx, "deal again", func(s *State) {
+		d.bury(s, fallen)
+		s.Phase, s.Epoch, s.Tried, s.Members, s.Lives = Preparing, epoch, epoch, members, lives
+		if !hasNode(members, s.Duty) {
+			s.Duty = members[0].ID
+		}
+	}, clientv3.OpPut(d.n.keys.Plan(d.id), string(value)))
+}
+
+func hasNode(members []Member, id string) bool {
+	return slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
+}
+
+// policy is what the run does when the hive changes, with the defaults filled in.
+func (d *driver) policy() Policy {
+	p := d.spec.Flags.Policy
+	p.OnNodeLoss, p.OnOutage = orDefaultOf(p.OnNodeLoss, LossRebalance), orDefaultOf(p.OnOutage, OutageSkip)
+	if p.MaxLoss == nil {
+		p.MaxLoss = new(float64)
+		*p.MaxLoss = defaultMaxLoss
+	}
+	return p
+}
+
+// defaultMaxLoss is the part of the plan that may be lost or unknown before a verdict counts for nothing.
+const defaultMaxLoss = 0.01
+
+func orDefaultOf[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
 }
 
 // awaitReady waits for all members to have initialised their VUs.
 func (d *driver) awaitReady(ctx context.Context) error {
+	if changed, err := d.dealAgain(ctx); changed || err != nil {
+		return err
+	}
 	var traits Traits
 	defs := map[string][]MetricDef{}
 	var missing []string
 	for _, m := range d.st.Members {
 		s, ok := d.status(m)
 		switch {
-		case ok && s.Phase == NodeFailed:
+		case ok && s.Phase == NodeFailed && s.Failure != nil:
 			return d.drain(ctx, s.Failure)
 		case !ok || s.Phase != NodeReady:
 			missing = append(missing, m.Name)
@@ -93,16 +240,22 @@ func (d *driver) awaitReady(ctx context.Context) error {
 	if err != nil {
 		return d.drain(ctx, AsFailure(err))
 	}
-	return d.advance(ctx, func(s *State) { s.Phase, s.Traits, s.Metrics = Ready, traits, metrics })
+	return d.advance(ctx, "ready", func(s *State) { s.Phase, s.Traits, s.Metrics = Ready, traits, metrics })
 }
 
-// status is what a member says of itself, if it is of this life and epoch.
+// status is what a member says of itself, if it is of this life and of the present epoch.
 func (d *driver) status(m Member) (s Status, ok bool) {
+	s, ok = d.said(m)
+	return s, ok && s.Epoch == d.st.Epoch
+}
+
+// said is the last word of an incarnation, of whatever epoch.
+func (d *driver) said(m Member) (s Status, ok bool) {
 	kv, ok := d.keys.Get(d.n.keys.Status(d.id, m.ID))
 	if !ok || json.Unmarshal(kv.Value, &s) != nil {
 		return Status{}, false
 	}
-	return s, s.Incarnation == m.Incarnation && s.Epoch == d.st.Epoch
+	return s, s.Incarnation == m.Incarnation
 }
 
 func (d *driver) duty(key string) (duty Duty, ok bool) {
@@ -113,22 +266,33 @@ func (d *driver) duty(key string) (duty Duty, ok bool) {
 func (d *driver) wantsTeardown() bool { return d.st.Traits.Teardown && !d.opts.NoTeardown }
 
 func (d *driver) leaveReady(ctx context.Context) error {
+	if changed, err := d.dealAgain(ctx); changed || err != nil {
+		return err
+	}
 	if d.st.Traits.Setup && !d.opts.NoSetup {
-		return d.advance(ctx, func(s *State) { s.Phase = Setup })
+		return d.advance(ctx, "setup", func(s *State) { s.Phase = Setup })
 	}
 	return d.start(ctx)
 }
 
 // start names the instant at which all begin, on this node's clock.
 func (d *driver) start(ctx context.Context) error {
-	return d.advance(ctx, func(s *State) {
+	rows, err := d.firstRows(ctx)
+	if err != nil {
+		return err
+	}
+	d.note(TimelineStart, "", fmt.Sprintf("the load begins on %d nodes", len(d.st.Members)), nil)
+	return d.advance(ctx, "start", func(s *State) {
 		s.Phase, s.Teardown = Running, d.wantsTeardown()
-		s.Start, s.Clock = d.n.clock.Now()+Instant(d.n.cfg.Timing.StartDelay), d.n.info.ID
-	})
+		s.Anchor = Anchor{Node: d.n.info.ID, At: d.n.clock.Now() + Instant(d.n.cfg.Timing.StartDelay), Gen: 1}
+	}, clientv3.OpPut(d.n.keys.Rows(d.id), rows))
 }
 
 // awaitSetup waits for the named node to have run setup().
 func (d *driver) awaitSetup(ctx context.Context) error {
+	if changed, err := d.dealAgain(ctx); changed || err != nil {
+		return err
+	}
 	duty, ok := d.duty(d.n.keys.Setup(d.id))
 	switch {
 	case ok && duty.Done && duty.Failure != nil:
@@ -141,18 +305,35 @@ func (d *driver) awaitSetup(ctx context.Context) error {
 	return nil
 }
 
-// watchLoad judges while the load runs, until all members have ended.
+// watchLoad keeps the shares of the load with nodes that live, judges while it runs, and sees its end.
 func (d *driver) watchLoad(ctx context.Context) error {
+	if !d.outage.down && d.n.runClock(d.id) == nil {
+		if d.at() < d.n.cfg.LeaseTTL || len(d.living()) > 0 {
+			return nil // this node has yet to hear how the run's clock goes
+		}
+		d.outage = outage{down: true, since: d.at()} // nobody knows any more
+	}
+	if d.outage.down {
+		return d.ride(ctx)
+	}
+	if err := d.keepClock(ctx); err != nil {
+		return err
+	}
 	if f := d.failureOfNodes(); f != nil {
 		return d.drain(ctx, f)
 	}
-	if d.allEnded() {
-		return d.advance(ctx, func(s *State) { s.Phase = Teardown })
+	if over, how := d.loadOver(); over {
+		return d.leaveRunning(ctx, how)
 	}
-	if limit := d.longest(); d.waited() > limit {
+	if changed, err := d.changeOwners(ctx); changed || err != nil {
+		return err
+	}
+	if limit := d.longest(); d.now() > limit {
 		return d.drain(ctx, Failf(KindTimeout, "the load did not end by itself after %s", limit))
 	}
 	d.findSilent()
+	d.findOverload()
+	d.settleGone()
 	if time.Since(d.judged) < d.n.cfg.Timing.Judge {
 		return nil
 	}
@@ -167,13 +348,75 @@ func (d *driver) watchLoad(ctx context.Context) error {
 	return nil
 }
 
-// longest is how long the load may take before it is ended by force.
-func (d *driver) longest() time.Duration {
-	var end time.Duration
+// loadOver says whether nothing more is to be sent, and how nodes that wait for work of lost ones have to end.
+func (d *driver) loadOver() (over bool, how StopMode) {
+	if len(d.living()) == 0 {
+		return d.now() >= d.planEnd(), ""
+	}
+	if d.allEnded() {
+		return true, ""
+	}
+	return d.allIdle(), StopGraceful
+}
+
+// leaveRunning goes on once the load is over: at once, or after nodes that wait for work have been told that there is
+// none.
+func (d *driver) leaveRunning(ctx context.Context, how StopMode) error {
+	fallen := d.fallen()
+	for _, m := range d.st.Members {
+		if reason := fallen[m.Incarnation]; reason != "" {
+			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; the load ended before its %d slots were redealt",
+				m.Name, reason, seconds(d.provenAt(m)), m.VUs), map[string]float64{"slots": float64(m.VUs)})
+		}
+	}
+	d.note(TimelineEnd, "", fmt.Sprintf("the load ended at %s", seconds(d.now())), nil)
+	return d.advance(ctx, "end", func(s *State) {
+		d.bury(s, d.fallen())
+		s.Phase, s.Proposal = Teardown, nil
+		if how != "" {
+			s.Phase, s.Stop = Draining, how
+		}
+	})
+}
+
+// allIdle says whether all living members have nothing to do any more and only wait for work of nodes that may be lost.
+func (d *driver) allIdle() bool {
+	counted := d.countedScenarios()
+	if len(counted) == 0 || d.st.Proposal != nil {
+		return false
+	}
+	for _, m := range d.living() {
+		c := d.n.inbox.of(m.Incarnation)
+		if c == nil || c.Stage < StageRunning || c.Epoch < d.st.Epoch {
+			return false
+		}
+		if c.Stage >= StageEnded {
+			continue
+		}
+		for i, s := range d.opts.Scenarios {
+			over := d.now() > s.End()
+			for _, p := range c.Progress.Scenarios {
+				over = over || p.Name == s.Name && p.Idle && counted[i]
+			}
+			if !over {
+				return false
+			}
+		}
+	}
+	return d.nothingLoose()
+}
+
+// planEnd is when the last iteration of the plan has ended, on the run's clock.
+func (d *driver) planEnd() (end time.Duration) {
 	for _, s := range d.opts.Scenarios {
 		end = max(end, s.End())
 	}
-	slack := d.n.cfg.Timing.StartDelay + 2*d.n.cfg.Timing.Grace
+	return end
+}
+
+// longest is how far the run's clock may come before the load is ended by force.
+func (d *driver) longest() time.Duration {
+	end, slack := d.planEnd(), 2*d.n.cfg.Timing.Grace
 	if end > math.MaxInt64-slack {
 		return math.MaxInt64
 	}
@@ -185,36 +428,28 @@ func (d *driver) findSilent() {
 	if d.waited() < silence {
 		return
 	}
-	d.mu.Lock()
-	var quiet []string
 	for _, m := range d.living() {
-		if c := d.got[m.ID]; (c == nil || time.Since(c.at) > silence) && !d.silent[m.ID] {
-			d.silent[m.ID] = true
-			quiet = append(quiet, m.Name)
+		c := d.n.inbox.of(m.Incarnation)
+		if (c == nil && d.now()-d.st.From > silence || c != nil && time.Since(c.at) > silence) && !d.silent[m.Incarnation] {
+			d.silent[m.Incarnation] = true
+			d.warn("node %s has sent no metrics for %s", m.Name, silence)
 		}
-	}
-	d.mu.Unlock()
-	for _, name := range quiet {
-		d.warn("node %s has sent no metrics for %s", name, silence)
 	}
 }
 
-// failureOfNodes is the first failure that a node reports of its load.
+// failureOfNodes is the first failure that a member's script reports. An engine that broke down is a loss, not a failure
+// of the run.
 func (d *driver) failureOfNodes() *Failure {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for _, m := range d.st.Members {
-		if c := d.got[m.ID]; c != nil && c.Failure != nil {
+		if c := d.n.inbox.of(m.Incarnation); c != nil && c.Failure != nil && c.Failure.Kind != KindEngine {
 			return c.Failure
 		}
 	}
 	return nil
 }
 
-func (d *driver) stage(id string) Stage {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := d.got[id]; c != nil {
+func (d *driver) stage(m Member) Stage {
+	if c := d.n.inbox.of(m.Incarnation); c != nil {
 		return c.Stage
 	}
 	return StagePreparing
@@ -222,12 +457,22 @@ func (d *driver) stage(id string) Stage {
 
 // allEnded says whether every living member has sent its last metrics.
 func (d *driver) allEnded() bool {
-	for _, m := range d.living() {
-		if d.stage(m.ID) < StageEnded {
+	for _, m := range append(d.living(), d.leavers()...) {
+		if d.stage(m) < StageEnded {
 			return false
 		}
 	}
 	return true
+}
+
+// leavers are incarnations that handed their share over and whose last iterations may go on.
+func (d *driver) leavers() (leaving []Member) {
+	for _, g := range d.st.Gone {
+		if r, ok := d.n.find(g.ID); ok && r.Boot == g.Boot && !g.Lost && d.stage(g.Member) < StageEnded {
+			leaving = append(leaving, g.Member)
+		}
+	}
+	return leaving
 }
 
 // awaitEnd waits for the load to be over everywhere.
@@ -245,7 +490,8 @@ func (d *driver) awaitEnd(ctx context.Context) error {
 		d.warn("not all nodes reported the end of their load within %s", limit)
 	}
 	f := d.failureOfNodes()
-	return d.advance(ctx, func(s *State) {
+	return d.advance(ctx, "teardown", func(s *State) {
+		d.bury(s, d.fallen())
 		if f != nil {
 			s.fail(f)
 		}
@@ -284,7 +530,7 @@ func (d *driver) teardownOver(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	if begun {
-		alive, err := d.alive(ctx, duty.Node, duty.Incarnation)
+		alive, err := d.alive(ctx, d.onDuty(duty))
 		if err != nil {
 			return false, err
 		}
@@ -301,12 +547,33 @@ func (d *driver) teardownOver(ctx context.Context) (bool, error) {
 	if d.named.IsZero() {
 		d.named = time.Now()
 	}
-	if _, there := d.n.find(d.st.Duty); there && !d.lost[d.st.Duty] && time.Since(d.named) < d.n.cfg.Timing.Grace {
+	if _, there := d.n.find(d.st.Duty); there && !d.lostNode(d.st.Duty) && time.Since(d.named) < d.n.cfg.Timing.Grace {
 		return false, nil
 	}
 	d.named = time.Now()
 	next := d.substitute()
-	return false, d.advance(ctx, func(s *State) { s.Duty = next })
+	return false, d.advance(ctx, "duty", func(s *State) { s.Duty = next })
+}
+
+// onDuty is the process that began a call, as a member or as it is now.
+func (d *driver) onDuty(duty Duty) Member {
+	m := Member{ID: duty.Node, Name: d.nameOf(duty.Node), Boot: duty.Boot}
+	if duty.Boot != "" {
+		return m
+	}
+	if was, ok := d.st.member(duty.Node); ok {
+		return was
+	}
+	if r, ok := d.n.find(duty.Node); ok {
+		m.Boot = r.Boot
+	}
+	return m
+}
+
+// lostNode says whether a node was a member and is lost.
+func (d *driver) lostNode(id string) bool {
+	m, ok := d.st.member(id)
+	return ok && d.fallen()[m.Incarnation] != ""
 }
 
 // substitute names another node for teardown: a living member, or this one.
@@ -333,12 +600,12 @@ func (d *driver) nameOf(id string) string {
 func (d *driver) missing() []string {
 	duty, _ := d.duty(d.n.keys.Teardown(d.id))
 	var names []string
-	for _, m := range d.living() {
+	for _, m := range append(d.living(), d.leavers()...) {
 		want := StageEnded
 		if duty.Done && duty.Node == m.ID {
 			want = StageTornDown
 		}
-		if d.stage(m.ID) < want {
+		if d.stage(m) < want {
 			names = append(names, m.Name)
 		}
 	}

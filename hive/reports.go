@@ -1,63 +1,41 @@
 package hive
 
 import (
-	"net/http"
+	"context"
 	"time"
 
 	"hive/engine/metric"
 	"hive/engine/threshold"
 )
 
-// receive takes a member's checkpoint; only the latest counts.
-func (d *driver) receive(r Report, s *metric.Snapshot) error {
-	d.mu.Lock()
-	inc, ok := d.team[r.Node]
-	if !ok || inc != r.Incarnation {
-		d.mu.Unlock()
-		return refuse(http.StatusConflict, codeConflict, "node %s has no share of run %s in this life", r.Node, d.id)
-	}
-	last := d.got[r.Node]
-	var seen int64
-	if last != nil {
-		seen = last.logSeq
-	}
-	for _, line := range r.Logs {
-		if line.Seq > seen {
-			seen = line.Seq
-			d.hub.publish(EventLog, line)
+// progress adds up how far all incarnations have come. Those that are gone count for what they did, not for what they
+// were to do.
+func (d *driver) progress() Progress {
+	var parts []Progress
+	for _, c := range d.n.inbox.all() {
+		p := c.Progress
+		if !hasLife(d.st.Members, c.Incarnation) {
+			p.VUs, p.VUsMax, p.Scenarios = 0, 0, nil
 		}
+		parts = append(parts, p)
 	}
-	if last == nil || r.Seq > last.Seq {
-		r.Logs = nil
-		d.got[r.Node] = &checkpoint{Report: r, snapshot: s, at: time.Now(), logSeq: seen}
-	} else {
-		last.logSeq = seen
+	if f := d.n.inbox.sum(); f != nil {
+		parts = append(parts, f.Progress)
 	}
-	d.mu.Unlock()
-	select {
-	case d.wake <- struct{}{}:
-	default:
+	sum := MergeProgress(parts...)
+	if now := d.now(); d.st.Phase == Running && now > sum.Elapsed {
+		sum.Elapsed = now
 	}
-	return nil
-}
-
-// latest are the members' latest checkpoints, in the order of the members.
-func (d *driver) latest() []checkpoint {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var all []checkpoint
-	for _, m := range d.st.Members {
-		if c := d.got[m.ID]; c != nil {
-			all = append(all, *c)
-		}
-	}
-	return all
+	return sum
 }
 
 func (d *driver) view() *metric.View {
 	var snaps []*metric.Snapshot
-	for _, c := range d.latest() {
+	for _, c := range d.n.inbox.all() {
 		snaps = append(snaps, c.snapshot)
+	}
+	if f := d.n.inbox.sum(); f != nil {
+		snaps = append(snaps, f.snapshot)
 	}
 	return metric.NewView(metric.Merge(snaps...))
 }
@@ -77,19 +55,8 @@ func (d *driver) judgement(elapsed time.Duration, final bool) (threshold.Judgeme
 	return d.judge.Judge(d.view(), elapsed, final), nil
 }
 
-// runningTime is how long the test has run, from the nodes' reports: setup and
-// load, on their clocks, brought up to now.
-func (d *driver) runningTime() time.Duration {
-	var most time.Duration
-	for _, c := range d.latest() {
-		e := time.Duration(c.Elapsed)
-		if c.Stage == StageRunning {
-			e += time.Since(c.at)
-		}
-		most = max(most, e)
-	}
-	return d.tookSetup() + most
-}
+// runningTime is how long the test has run: setup, and load on the run's clock.
+func (d *driver) runningTime() time.Duration { return d.tookSetup() + max(0, d.now()) }
 
 func (d *driver) tookSetup() time.Duration {
 	duty, _ := d.duty(d.n.keys.Setup(d.id))
@@ -100,7 +67,7 @@ func (d *driver) tookSetup() time.Duration {
 // the nodes measured them, without what it took to agree in between.
 func (d *driver) totalTime() time.Duration {
 	var load time.Duration
-	for _, c := range d.latest() {
+	for _, c := range d.n.inbox.all() {
 		load = max(load, time.Duration(c.Elapsed))
 	}
 	duty, _ := d.duty(d.n.keys.Teardown(d.id))
@@ -113,9 +80,80 @@ func (d *driver) showProgress() {
 		return
 	}
 	d.shown = time.Now()
-	var parts []Progress
-	for _, c := range d.latest() {
-		parts = append(parts, c.Progress)
+	d.hub.publish(EventProgress, d.progressEvent())
+}
+
+const (
+	// passOnEvery is how often the leader looks whether its deputy has what it needs.
+	passOnEvery = time.Second
+	// passOnTry bounds that.
+	passOnTry = 2 * time.Second
+)
+
+// passOn gives a new deputy the checkpoints of incarnations that are gone, and one that is not new what has been folded.
+func (d *driver) passOn(ctx context.Context) {
+	select {
+	case h := <-d.handing:
+		d.busy = false
+		if h.err == nil {
+			d.deputy, d.folded = h.deputy, h.what
+		} else {
+			d.n.log.Debug("the deputy does not have what gone nodes had sent", "run", d.id, "reason", h.err)
+		}
+	default:
 	}
-	d.hub.publish(EventProgress, ProgressEvent{Phase: d.st.Phase, Nodes: len(d.living()), Progress: MergeProgress(parts...)})
+	if d.busy || time.Since(d.passedOn) < passOnEvery {
+		return
+	}
+	d.passedOn = time.Now()
+	id, ok := d.n.deputy()
+	if !ok || id == d.n.info.ID {
+		d.deputy = ""
+		return
+	}
+	var folded, gone int64
+	if f := d.n.inbox.sum(); f != nil {
+		folded = f.Seq
+	}
+	for _, c := range d.n.inbox.all() {
+		if !hasLife(d.st.Members, c.Incarnation) {
+			gone += 1 + c.Seq
+		}
+	}
+	if id == d.deputy && folded+gone == d.folded {
+		return
+	}
+	node, ok := d.n.find(id)
+	if !ok {
+		return
+	}
+	bodies, err := d.n.inbox.pending(func(life int64) bool { return !hasLife(d.st.Members, life) })
+	if err != nil || len(bodies) == 0 {
+		d.deputy, d.folded = id, folded+gone
+		return
+	}
+	d.busy = true
+	d.wg.Go(func() { // a deputy that does not answer must not hold up the run
+		h := handed{deputy: id, what: folded + gone}
+		for _, body := range bodies {
+			if h.err == nil {
+				h.err = d.send(ctx, node.Address, body)
+			}
+		}
+		d.handing <- h
+	})
+}
+
+// handed is how an attempt to give checkpoints to a deputy went.
+type handed struct {
+	deputy string
+	what   int64
+	err    error
+}
+
+func (d *driver) send(ctx context.Context, address string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, passOnTry)
+	defer cancel()
+	var ack Ack
+	return d.n.calls.send(ctx, "POST", address+"/api/v1/runs/"+d.id+"/checkpoint", body, &ack)
 }

@@ -23,6 +23,11 @@ type Result struct {
 	Duration time.Duration `json:"duration"` // setup, load and teardown, as the nodes measured them
 	Progress Progress      `json:"progress"`
 	Nodes    []NodeResult  `json:"nodes,omitempty"`
+	// Ledger says what became of everything that was planned, Timeline what happened meanwhile.
+	Ledger   []ScenarioLedger `json:"ledger,omitempty"`
+	Timeline []TimelineEvent  `json:"timeline,omitempty"`
+	// Unowned are the VU slots that nobody had room for at the end.
+	Unowned int `json:"unowned,omitempty"`
 	// Summarized says that the run came far enough for a summary.
 	Summarized bool `json:"summarized"`
 	// Summary is what handleSummary was given; Text and Export come from it.
@@ -37,15 +42,18 @@ type Result struct {
 	Files   map[string][]byte `json:"files,omitempty"`
 }
 
-// NodeResult is one node's part in a finished run.
+// NodeResult is the part of one life of a node in a finished run. The first one may stand for many that are gone.
 type NodeResult struct {
-	ID       string    `json:"id"`
-	Name     string    `json:"name"`
-	VUs      int       `json:"vus"`
-	Start    StartSkew `json:"start"`
-	Ended    bool      `json:"ended"` // it reported the end of its load
-	Lost     bool      `json:"lost,omitempty"`
-	Progress Progress  `json:"progress"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Incarnation numbers the life; 0 for the sum of Incarnations earlier ones.
+	Incarnation  int64     `json:"incarnation,omitempty"`
+	Incarnations int       `json:"incarnations,omitempty"`
+	VUs          int       `json:"vus"`
+	Start        StartSkew `json:"start"`
+	Ended        bool      `json:"ended"` // it reported the end of its load
+	Lost         bool      `json:"lost,omitempty"`
+	Progress     Progress  `json:"progress"`
 }
 
 // Outcome is what a summary is made from.
@@ -75,6 +83,7 @@ func Summarize(res *Result, o Outcome) error {
 		StdoutTTY:  o.Flags.StdoutTTY,
 		StderrTTY:  o.Flags.StderrTTY,
 		SetupData:  o.SetupData,
+		Hive:       hiveSection(res),
 	}
 	if !o.Flags.NoThresholds {
 		in.Rules, in.Metrics = o.Options.Thresholds, o.Metrics

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"hive/engine/executor"
 	"hive/engine/metric"
 	"hive/engine/share"
 )
@@ -39,7 +40,39 @@ type Flags struct {
 	StdoutTTY  bool   `json:"stdoutTTY,omitempty"` // of the submitting client
 	StderrTTY  bool   `json:"stderrTTY,omitempty"`
 	Detached   bool   `json:"detached,omitempty"`
+	Policy     Policy `json:"policy"`
 }
+
+// Policy says what a run does when the hive changes under it. Zero fields take the defaults named here.
+type Policy struct {
+	OnNodeLoss LossPolicy   `json:"onNodeLoss,omitempty"` // rebalance
+	OnOutage   OutagePolicy `json:"onOutage,omitempty"`   // skip
+	// MaxLoss is the part of the plan (0 to 1) that may be lost or unknown before the verdict is inconclusive: 0.01.
+	// It is a pointer since 0 means that nothing may.
+	MaxLoss *float64 `json:"maxLoss,omitempty"`
+	// Reserve is how many of the largest nodes the hive must be able to lose and still carry the test: 0.
+	Reserve int `json:"reserve,omitempty"`
+	// Derate is "on", "off", or "" for on in runs of more than 5 minutes.
+	Derate string `json:"derate,omitempty"`
+}
+
+// LossPolicy is what happens to the share of a node that is lost.
+type LossPolicy string
+
+const (
+	LossRebalance LossPolicy = "rebalance" // the others take it over
+	LossContinue  LossPolicy = "continue"  // it stays a hole, which is counted
+	LossAbort     LossPolicy = "abort"     // the run ends
+)
+
+// OutagePolicy is what happens to a run when the whole hive was down.
+type OutagePolicy string
+
+const (
+	OutageSkip   OutagePolicy = "skip"   // it goes on where its clock would stand by wall time; the missing stretch is lost
+	OutageFreeze OutagePolicy = "freeze" // it goes on where it stood
+	OutageAbort  OutagePolicy = "abort"  // it is closed, with teardown
+)
 
 // Spec is a run as it was submitted. It never changes.
 type Spec struct {
@@ -54,18 +87,96 @@ type Spec struct {
 
 // Member is a node that has a share of a run.
 type Member struct {
-	ID          string `json:"id"`
-	Name        string `json:"name"`
-	Incarnation int64  `json:"incarnation"`
-	Capacity    int    `json:"capacity"`
-	VUs         int    `json:"vus"` // slots it owns
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Boot names the process that the node is; a node that starts again has another.
+	Boot string `json:"boot"`
+	// Incarnation is the life of one engine in this run, counted over the hive from 1. A node that is dealt in again
+	// after it was lost gets another.
+	Incarnation int64 `json:"incarnation"`
+	Capacity    int   `json:"capacity"`
+	// Weight is the capacity by which it is dealt to: less than Capacity when it is derated.
+	Weight int `json:"weight"`
+	VUs    int `json:"vus"` // slots it owns
+}
+
+// Anchor ties the run's clock to a node's: at the instant At on node Node's clock the run's clock reads Run, and goes
+// on from there. An anchor of another generation is a jump (the start, the end of a pause, the end of an outage); within
+// a generation a new leader only ties the same clock to its own.
+type Anchor struct {
+	Node string `json:"node"`
+	// Boot is the process whose clock it is: a node that starts again has another clock.
+	Boot string        `json:"boot,omitempty"`
+	At   Instant       `json:"at"`
+	Run  time.Duration `json:"run"`
+	Gen  int64         `json:"gen"` // from 1; 0 means that the load has no start yet
+}
+
+// Proposal is an epoch that is being agreed upon. Its allocations are written before it appears in the state.
+type Proposal struct {
+	Epoch int `json:"epoch"`
+	// From is when it is to begin on the run's clock; negative while the nodes that gain slots initialise their VUs.
+	From    time.Duration `json:"from"`
+	Members []Member      `json:"members"`
+	// Leaving are living members of the present epoch that own nothing in this one; they have allocations all the same.
+	Leaving []Member `json:"leaving,omitempty"`
+	Why     string   `json:"why"`
+}
+
+// Gone is an incarnation that had a share of a run and has none any more.
+type Gone struct {
+	Member
+	// Lost says that it did not hand its share over.
+	Lost bool `json:"lost,omitempty"`
+	// Proven is when on the run's clock it was certain that it sends no load any more.
+	Proven time.Duration `json:"proven,omitempty"`
+	Reason string        `json:"reason,omitempty"`
+}
+
+// Death is how often the engines of one node ended by themselves in a run.
+type Death struct {
+	Count int           `json:"count"`
+	At    time.Duration `json:"at"` // of the last one, on the run's clock
+	// Banned says that the node gets no share of this run any more.
+	Banned bool   `json:"banned,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Halt is a pause of the run: its clock stands still at At.
+type Halt struct {
+	At time.Duration `json:"at"`
+	By string        `json:"by,omitempty"`
 }
 
 // State is a run as the leader drives it; only the leader writes it.
 type State struct {
-	Phase   Phase   `json:"phase"`
-	Epoch   int     `json:"epoch"`
-	Verdict Verdict `json:"verdict,omitempty"` // once finished
+	Phase Phase `json:"phase"`
+	Epoch int   `json:"epoch"`
+	// From is when Epoch began on the run's clock.
+	From     time.Duration `json:"from,omitempty"`
+	Proposal *Proposal     `json:"proposal,omitempty"`
+	Lives    int64         `json:"lives,omitempty"` // incarnations numbered so far
+	Gone     []Gone        `json:"gone,omitempty"`
+	Unowned  int           `json:"unowned,omitempty"` // slots that no node has room for
+	Halt     *Halt         `json:"halt,omitempty"`    // set while the run is paused, or is about to be
+	Scales   []Scale       `json:"scales,omitempty"`  // of externally-controlled scenarios; the last one of each
+	Events   int64         `json:"events,omitempty"`  // entries of the timeline written so far
+	// Tried is the highest number that an epoch was proposed under; numbers are not used twice.
+	Tried int `json:"tried,omitempty"`
+	// GoneBefore are how many entries of Gone were dropped, the oldest first.
+	GoneBefore int `json:"goneBefore,omitempty"`
+	// Deaths are the engines that ended by themselves, by node id.
+	Deaths map[string]Death `json:"deaths,omitempty"`
+	// Gaps are when nobody had any part of a scenario; Until is negative for one that goes on.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// Scaled are all changes of externally-controlled scenarios.
+	Scaled []Scale `json:"scaled,omitempty"`
+	// Refill says that slots without an owner are dealt whatever the policy is: the whole hive was down.
+	Refill bool `json:"refill,omitempty"`
+	// StoppedAt is when the load was ended before its plan, if Stopped.
+	Stopped   bool          `json:"stopped,omitempty"`
+	StoppedAt time.Duration `json:"stoppedAt,omitempty"`
+	Verdict   Verdict       `json:"verdict,omitempty"` // once finished
 	// Failure is the first thing that went wrong; later ones do not replace it.
 	Failure *Failure `json:"failure,omitempty"`
 	Members []Member `json:"members,omitempty"`
@@ -73,9 +184,8 @@ type State struct {
 	Traits  Traits   `json:"traits"`
 	// Metrics are the definitions that the script adds, as the nodes report them.
 	Metrics []MetricDef `json:"metrics,omitempty"`
-	// Start is the instant at which load begins, on the clock of node Clock.
-	Start Instant `json:"start,omitempty"`
-	Clock string  `json:"clock,omitempty"`
+	// Anchor says how the run's clock goes; it reads 0 when the load begins.
+	Anchor Anchor `json:"anchor"`
 	// Teardown says that setup() has run, or was not needed, or its node died
 	// in it: teardown() is due at the end.
 	Teardown bool `json:"teardown,omitempty"`
@@ -118,11 +228,28 @@ type MetricDef struct {
 	Contains metric.Contains `json:"contains"`
 }
 
-// Alloc is what one node is to execute. It takes effect when State names its
-// epoch.
+// Alloc is what one node is to execute in an epoch. It takes effect when State
+// names that epoch; its Work is complete only then (see [Keys.Work]).
 type Alloc struct {
-	Epoch int         `json:"epoch"`
-	Share share.Share `json:"share"`
+	Epoch       int         `json:"epoch"`
+	Incarnation int64       `json:"incarnation"`
+	Share       share.Share `json:"share"`
+	// Gains are the slots that living nodes have to let go before this one starts them.
+	Gains []Gain `json:"gains,omitempty"`
+}
+
+// Gain are slots that come from another living node.
+type Gain struct {
+	Node        string      `json:"node"` // id
+	Incarnation int64       `json:"incarnation"`
+	Slots       share.Slots `json:"slots"` // in the row of the whole test
+}
+
+// Scale is how many VUs an externally-controlled scenario runs from a moment on the run's clock on.
+type Scale struct {
+	Scenario string        `json:"scenario"`
+	VUs      int           `json:"vus"`
+	At       time.Duration `json:"at"`
 }
 
 // NodePhase is where one node stands in a run.
@@ -130,7 +257,8 @@ type NodePhase string
 
 const (
 	NodePreparing NodePhase = "preparing"
-	NodeReady     NodePhase = "ready"
+	NodeReady     NodePhase = "ready"   // all VUs of the epoch's share are initialised
+	NodeHolding   NodePhase = "holding" // it starts nothing of its old share from the proposal's From on until it knows how the proposal ended
 	NodeRunning   NodePhase = "running"
 	NodeEnded     NodePhase = "ended" // its load is over
 	NodeFailed    NodePhase = "failed"
@@ -146,6 +274,28 @@ type Status struct {
 	Failure     *Failure    `json:"failure,omitempty"`
 	Traits      Traits      `json:"traits"`
 	Metrics     []MetricDef `json:"metrics,omitempty"`
+	// Released are the slots that this node gave up in the present epoch and whose VUs have ended.
+	Released []executor.Handover `json:"released,omitempty"`
+	// Ready is set beside NodeHolding when the VUs that the proposal brings are initialised too.
+	Ready bool `json:"ready,omitempty"`
+	// Late is the last proposal whose beginning had passed when this node heard of it, so that it promised nothing.
+	Late int `json:"late,omitempty"`
+	// Died is why the engine ended by itself, while the node lives on.
+	Died *Failure `json:"died,omitempty"`
+}
+
+// NodeMarks is how far a node may go with counted iterations (see [executor.Marks]). It outlives the node.
+type NodeMarks struct {
+	Incarnation int64            `json:"incarnation"`
+	Epoch       int              `json:"epoch"`
+	Scenarios   []executor.Marks `json:"scenarios"`
+}
+
+// Tick is how far the run's clock has come, written about once a second so that a hive that was down as a whole
+// knows where the run stood.
+type Tick struct {
+	Run  time.Duration `json:"run"`
+	Wall time.Time     `json:"wall"`
 }
 
 // Duty is the record of a call that happens at most once in the hive, setup()
@@ -154,6 +304,7 @@ type Status struct {
 type Duty struct {
 	Node        string   `json:"node"`
 	Incarnation int64    `json:"incarnation"`
+	Boot        string   `json:"boot,omitempty"` // of the process
 	Done        bool     `json:"done"`
 	Failure     *Failure `json:"failure,omitempty"`
 	// Took is how long the call lasted, in nanoseconds.
@@ -163,10 +314,13 @@ type Duty struct {
 
 // Control is a request to a run under way.
 type Control struct {
-	Action string   `json:"action"` // stop
-	Mode   StopMode `json:"mode"`
-	By     string   `json:"by"`
-	Kind   Kind     `json:"kind"` // interrupted or stopped
+	Action string   `json:"action"` // stop, pause, resume, scale
+	Mode   StopMode `json:"mode,omitempty"`
+	// Scenario and VUs belong to scale; no name means the only externally-controlled scenario.
+	Scenario string `json:"scenario,omitempty"`
+	VUs      int    `json:"vus,omitempty"`
+	By       string `json:"by"`
+	Kind     Kind   `json:"kind"` // interrupted or stopped
 }
 
 // Instant is a moment on a node's clock, in nanoseconds.

@@ -176,11 +176,6 @@ func TestLostNodeAbortsTheRun(t *testing.T) {
 		when Phase
 	}{
 		{"killed under load", func(_ *testing.T, r *running) { r.stop(errCrash) }, Running},
-		{"lease revoked under load", func(t *testing.T, r *running) {
-			if _, err := r.etcd.Revoke(t.Context(), r.agent.Load().session.Lease()); err != nil {
-				t.Error(err)
-			}
-		}, Running},
 		{"leaves while setup runs elsewhere", func(_ *testing.T, r *running) { r.stop(nil) }, Setup},
 	}
 	for _, tt := range tests {
@@ -191,7 +186,7 @@ func TestLostNodeAbortsTheRun(t *testing.T) {
 			}
 			nodes := hiveOf(t, s, 10, 10, 10)
 			c := client(t, nodes[0])
-			run := submit(t, c, looping(t, 9, time.Minute, ""))
+			run := submitWith(t, c, looping(t, 9, time.Minute, ""), Flags{Policy: Policy{OnNodeLoss: LossAbort}})
 			awaitPhase(t, c, run, tt.when)
 			tt.lose(t, nodes[2])
 			res, _ := follow(t, c, run)
@@ -383,11 +378,7 @@ func TestEtcdGoneInMidRun(t *testing.T) {
 	awaitPhase(t, c, run, Running)
 	eventually(t, "load is sent", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.starts) == 1 })
 	stop()
-	eventually(t, "the node stops its load by itself", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.stops["n1"] == "interrupted"
-	})
+	eventually(t, "the node stops its load by itself", func() bool { return s.lives("n1")[0].Fenced() })
 	if _, err := c.Runs(t.Context()); err == nil || !strings.Contains(err.Error(), "etcd") {
 		t.Errorf("a call without etcd: %v, want it to name etcd", err)
 	}
@@ -405,7 +396,7 @@ func TestDeposedLeaderWritesNothing(t *testing.T) {
 	eventually(t, "the other leads", func() bool { return nodes[1].leading.Load() != nil })
 	d := newDriver(old, "r1")
 	d.st = State{Times: map[Phase]time.Time{}}
-	if err := d.advance(t.Context(), func(s *State) { s.Phase = Running }); err == nil || !strings.Contains(err.Error(), election.ErrDeposed.Error()) {
+	if err := d.advance(t.Context(), "test", func(s *State) { s.Phase = Running }); err == nil || !strings.Contains(err.Error(), election.ErrDeposed.Error()) {
 		t.Errorf("got %v, want ErrDeposed", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -188,12 +189,31 @@ func outboundHost() string {
 	return hostName()
 }
 
+// background is work that calls have begun and that goes on after their answer, for as long as the node serves.
+type background struct {
+	ctx  context.Context
+	work sync.WaitGroup
+}
+
+type backgroundKey struct{}
+
+// inBackground does something that outlives the call r. serve waits for it.
+func inBackground(r *http.Request, do func(context.Context)) {
+	b, ok := r.Context().Value(backgroundKey{}).(*background)
+	if !ok {
+		do(r.Context())
+		return
+	}
+	b.work.Go(func() { do(b.ctx) })
+}
+
 // serve answers on l until ctx ends, then gives open calls a moment.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	b := &background{ctx: base}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		BaseContext: func(net.Listener) context.Context { return base }}
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(base, backgroundKey{}, b) }}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {
@@ -201,12 +221,14 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		return fmt.Errorf("api: %w", err)
 	case <-ctx.Done():
 	}
-	cancel() // ends event streams
+	l.Close() // so that whoever sees a stream end is refused when it asks again
+	cancel()  // ends streams
 	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer stop()
 	if srv.Shutdown(closing) != nil {
 		srv.Close()
 	}
 	<-done
+	b.work.Wait()
 	return ctx.Err()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"hive/election"
@@ -15,11 +16,11 @@ const (
 	// passed on again.
 	relayed = "Hive-Relayed"
 	// streamIdle is how often a silent stream shows that it lives.
-	streamIdle = 10 * time.Second
+	streamIdle = 2 * time.Second
 	// streamPoll is how often a node looks again for who has the stream.
-	streamPoll = 200 * time.Millisecond
-	// leaderPatience is how long a leader may not answer until clients are told.
-	leaderPatience = time.Second
+	streamPoll = 100 * time.Millisecond
+	// leaderPatience is how long a leader may be missing, or not answer, until clients are told.
+	leaderPatience = 10 * time.Second
 )
 
 // stream writes server-sent events.
@@ -71,11 +72,11 @@ func (s *stream) idle() error {
 }
 
 // events streams a run's events. The leader has them; another node passes them
-// on, and without a leader it says so and waits for one.
+// on, and without a leader it waits for one, and says so after a while.
 func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	s := &stream{w: w, flush: http.NewResponseController(w).Flush}
-	told, since := false, time.Now()
+	told, since, word := false, time.Now(), time.Now()
 	for {
 		l, leaderChanged := n.currentLeader()
 		if err := n.serveStream(s, r, id, l.Value); err != nil {
@@ -84,11 +85,17 @@ func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 			}
 			return err
 		}
-		if !told && (l.Value == "" || time.Since(since) > leaderPatience) {
-			told = true
-			if s.warn(waitingFor(l)) != nil {
-				return nil
-			}
+		var err error
+		switch {
+		case !told && time.Since(since) > leaderPatience:
+			told, word = true, time.Now()
+			err = s.warn(waitingFor(l))
+		case told && time.Since(word) > streamIdle:
+			word = time.Now()
+			err = s.idle()
+		}
+		if err != nil {
+			return nil // the client has gone
 		}
 		t := time.NewTimer(streamPoll)
 		select {
@@ -173,19 +180,7 @@ func (n *Node) pourFinished(s *stream, r *http.Request, id string) (done bool, e
 			return err
 		}
 		done = true
-		var plan json.RawMessage
-		if found, err := getJSON(ctx, n.etcd, n.keys.Plan(id), &plan); err != nil {
-			return err
-		} else if found {
-			if err := s.send(Event{Type: EventPlan, Data: plan}); err != nil {
-				return err
-			}
-		}
-		last, err := json.Marshal(StateEvent{Run: id, Phase: Finished, Verdict: info.Verdict, Failure: info.Failure})
-		if err != nil {
-			return err
-		}
-		return s.send(Event{Type: EventResult, Data: last})
+		return n.retell(ctx, s, info)
 	})
 	if done && err == nil {
 		err = errStreamEnded
@@ -193,7 +188,36 @@ func (n *Node) pourFinished(s *stream, r *http.Request, id string) (done bool, e
 	return done, err
 }
 
-// relay passes the leader's stream on.
+// retell sends what etcd keeps of the course of a finished run.
+func (n *Node) retell(ctx context.Context, s *stream, info RunInfo) error {
+	send := func(kind string, v any) error {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return s.send(Event{Type: kind, Data: data})
+	}
+	var plan json.RawMessage
+	if found, err := getJSON(ctx, n.etcd, n.keys.Plan(info.ID), &plan); err != nil {
+		return err
+	} else if found {
+		if err := send(EventPlan, plan); err != nil {
+			return err
+		}
+	}
+	events, err := n.timeline(ctx, info.ID)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := send(EventTimeline, e); err != nil {
+			return err
+		}
+	}
+	return send(EventResult, StateEvent{Run: info.ID, Phase: Finished, Verdict: info.Verdict, Failure: info.Failure})
+}
+
+// relay passes the leader's stream on, until that ends or another node leads.
 func (n *Node) relay(s *stream, r *http.Request, id, leader string) error {
 	node, ok := n.find(leader)
 	if !ok {
@@ -203,12 +227,23 @@ func (n *Node) relay(s *stream, r *http.Request, id, leader string) error {
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		header.Set("Last-Event-ID", last)
 	}
-	resp, err := n.calls.open(r.Context(), "GET", node.Address+"/api/v1/runs/"+id+"/events", nil, header)
+	ctx, cancel := context.WithCancel(r.Context())
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		defer cancel()
+		n.awaitOtherLeader(ctx, leader)
+	})
+	resp, err := n.calls.open(ctx, "GET", node.Address+"/api/v1/runs/"+id+"/events", nil, header)
 	if err != nil {
 		return nil // a leader that is going, or has just come: look again
 	}
 	defer resp.Body.Close()
 	s.start()
+	if err := s.flush(); err != nil {
+		return err
+	}
 	buf := make([]byte, 32<<10)
 	for {
 		k, err := resp.Body.Read(buf)
@@ -222,6 +257,21 @@ func (n *Node) relay(s *stream, r *http.Request, id, leader string) error {
 		}
 		if err != nil {
 			return errStreamEnded
+		}
+	}
+}
+
+// awaitOtherLeader returns when the node with that id does not lead any more, or ctx ends.
+func (n *Node) awaitOtherLeader(ctx context.Context, id string) {
+	for {
+		l, changed := n.currentLeader()
+		if l.Value != id {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -14,6 +14,9 @@ const (
 	Failed  Verdict = "failed"  // a threshold failed, or the script marked the test as failed
 	Aborted Verdict = "aborted" // ended before its time: stopped, aborted by the script, a node lost
 	Errored Verdict = "error"   // could not be carried out
+	// Inconclusive is a run that ended as planned, but whose load was lost, or may have been, for more than its
+	// policy allows: what it measured answers another question than the one that was asked.
+	Inconclusive Verdict = "inconclusive"
 )
 
 // Kind classes what ended a run early or made it fail; the command line maps
@@ -37,6 +40,9 @@ const (
 	KindPanic           Kind = "panic"            // the engine broke
 	KindCapacity        Kind = "capacity"         // the test is larger than the hive
 	KindTimeout         Kind = "timeout"          // a phase did not end in time
+	KindInconclusive    Kind = "inconclusive"     // more of the plan was lost or is unknown than --max-loss allows
+	KindEngine          Kind = "engine"           // an engine broke down or was stopped, while its node lives on
+	KindOutage          Kind = "outage"           // the whole hive was down, and the run was not to go on
 	KindInternal        Kind = "internal"         // anything else
 )
 
@@ -84,8 +90,10 @@ func (k Kind) Verdict() Verdict {
 	switch k {
 	case KindThresholds, KindMarkedFailed:
 		return Failed
-	case KindAborted, KindInterrupted, KindStopped, KindNodeLost:
+	case KindAborted, KindInterrupted, KindStopped, KindNodeLost, KindEngine, KindOutage:
 		return Aborted
+	case KindInconclusive:
+		return Inconclusive
 	}
 	return Errored
 }

@@ -1,0 +1,189 @@
+package hive
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The leader is killed before or after a write of its own. Whatever write it was, the run ends as it would have, and
+// nothing is done twice.
+func TestLeaderKilledAtItsWrites(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{"after begin", "before start", "after propose", "before commit", "after commit", "after result"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			s := &script{traits: Traits{Setup: true, Teardown: true}}
+			endpoints, _ := startStore(t)
+			var first *running
+			var armed, killed sync.Once
+			ready := make(chan struct{})
+			fault := func(at string) {
+				if at != point || !closed(ready) {
+					return
+				}
+				killed.Do(func() { first.cancel(errCrash) })
+			}
+			first = launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 0, Fault: fault}, s)
+			eventually(t, "n1 leads", func() bool { return first.leading.Load() != nil })
+			var others []*running
+			for i := range 3 {
+				others = append(others, launch(t, Config{Name: fmt.Sprintf("n%d", i+2), Etcd: endpoints, Capacity: 10}, s))
+			}
+			awaitNodes(t, others[0], 4)
+			during := strings.Contains(point, "propose") || strings.Contains(point, "commit") || strings.Contains(point, "allocations")
+			arm := func() { armed.Do(func() { close(ready) }) }
+			if !during {
+				arm()
+			}
+			c := client(t, others[0])
+			run := submit(t, c, arriving(t, 100, 9, 5*time.Second))
+			if during {
+				awaitBegun(t, s, "n4", 20)
+				arm()
+				others[2].stop(errCrash)
+			}
+			res, _ := follow(t, c, run)
+			if res.Failure != nil && res.Verdict != Inconclusive {
+				t.Errorf("verdict %s: %v", res.Verdict, res.Failure)
+			}
+			begunOnce(t, s, 500)
+			for _, call := range []string{"setup", "teardown"} {
+				if n, _ := s.count(call); n != 1 {
+					t.Errorf("%s ran %d times, want once", call, n)
+				}
+			}
+			kinds := map[string]int{}
+			for i, e := range res.Timeline {
+				if e.N != int64(i+1) {
+					t.Errorf("entry %d of the timeline has the number %d", i+1, e.N)
+				}
+				kinds[e.Kind]++
+			}
+			if kinds[TimelineStart] != 1 || during != (kinds[TimelineNodeLost] > 0) {
+				t.Errorf("the timeline has %v", kinds)
+			}
+		})
+	}
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// A node that is lost under the policy "continue" leaves a hole; nobody else sends more for it.
+func TestContinueLeavesTheHole(t *testing.T) {
+	t.Parallel()
+	s := &script{}
+	nodes := hiveOf(t, s, 10, 10, 10)
+	c := client(t, nodes[0])
+	run := submitWith(t, c, arriving(t, 90, 9, 5*time.Second), Flags{Policy: Policy{OnNodeLoss: LossContinue}})
+	awaitBegun(t, s, "n3", 10)
+	nodes[2].stop(errCrash)
+	res, _ := follow(t, c, run)
+	if res.Verdict != Inconclusive || res.Failure.Kind != KindInconclusive {
+		t.Errorf("verdict %s (%v), want inconclusive: more than 1%% is missing", res.Verdict, res.Failure)
+	}
+	if missing := begunOnce(t, s, 450); missing < 80 {
+		t.Errorf("%d of 450 iterations were not begun, want most of one node's 150", missing)
+	}
+	if res.Unowned != 3 {
+		t.Errorf("%d slots are without an owner, want the 3 of the lost node", res.Unowned)
+	}
+	if len(s.lives("n1")[0].Epochs()) != 1 {
+		t.Errorf("n1 executed the epochs %v, want one", s.lives("n1")[0].Epochs())
+	}
+}
+
+// What is left of shared iterations goes on with those that live.
+func TestSharedIterationsMove(t *testing.T) {
+	t.Parallel()
+	s := &script{}
+	nodes := hiveOf(t, s, 10, 10, 10)
+	c := client(t, nodes[0])
+	opts := consolidated(t, `{"scenarios":{"main":{"executor":"shared-iterations","vus":9,"iterations":900,"maxDuration":"20s"}}}`)
+	run := submit(t, c, opts)
+	awaitBegun(t, s, "n3", 10)
+	nodes[2].stop(errCrash)
+	res, _ := follow(t, c, run)
+	if res.Failure != nil && res.Verdict != Inconclusive {
+		t.Errorf("verdict %s: %v", res.Verdict, res.Failure)
+	}
+	missing := begunOnce(t, s, 900)
+	if len(res.Ledger) != 1 {
+		t.Fatalf("ledger %+v, want one scenario", res.Ledger)
+	}
+	l := res.Ledger[0]
+	if l.Planned != 900 || l.Completed+l.Interrupted+l.Lost+l.Unknown+l.Cancelled+float64(droppedSum(l)) != 900 {
+		t.Errorf("the ledger does not add up: %+v", l)
+	}
+	if float64(missing) > l.Lost+l.Unknown+l.Cancelled+droppedSum(l) {
+		t.Errorf("%d iterations were never begun, and the ledger has %+v", missing, l)
+	}
+}
+
+func droppedSum(l ScenarioLedger) (n float64) {
+	for _, d := range l.Dropped {
+		n += d
+	}
+	return n
+}
+
+// The whole hive goes down and comes up again.
+func TestWholeHiveDown(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []OutagePolicy{OutageSkip, OutageFreeze, OutageAbort} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			s := &script{traits: Traits{Teardown: true}}
+			endpoints, _ := startStore(t)
+			start := func(gen int) (nodes []*running) {
+				for i := range 2 {
+					nodes = append(nodes, launch(t, Config{Name: fmt.Sprintf("n%d%c", i+1, 'a'+gen), Etcd: endpoints, Capacity: 10}, s))
+				}
+				return nodes
+			}
+			nodes := start(0)
+			awaitNodes(t, nodes[0], 2)
+			run := submitWith(t, client(t, nodes[0]), arriving(t, 50, 6, 12*time.Second), Flags{Policy: Policy{OnOutage: policy}})
+			awaitBegun(t, s, "n1a", 20)
+			var down sync.WaitGroup
+			for _, n := range nodes {
+				down.Go(func() { n.stop(errCrash) })
+			}
+			down.Wait()
+			nodes = start(1)
+			res, _ := follow(t, client(t, nodes[0]), run)
+			begunOnce(t, s, 600)
+			if n, _ := s.count("teardown"); n != 1 {
+				t.Errorf("teardown ran %d times, want once", n)
+			}
+			var told bool
+			for _, e := range res.Timeline {
+				told = told || e.Kind == TimelineOutage
+			}
+			if !told {
+				t.Errorf("the timeline does not tell of the outage: %+v", res.Timeline)
+			}
+			if policy == OutageAbort {
+				if res.Failure == nil || res.Failure.Kind != KindOutage {
+					t.Errorf("verdict %s: %v, want the outage to be the reason", res.Verdict, res.Failure)
+				}
+				return
+			}
+			if res.Verdict != Inconclusive {
+				t.Errorf("verdict %s: %v, want inconclusive", res.Verdict, res.Failure)
+			}
+			if len(s.lives("n1b")) == 0 {
+				t.Error("the nodes that came up got no share")
+			}
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/registry"
+)
+
+const (
+	// drainLook is how often a node that is being drained looks whether it is free.
+	drainLook = 50 * time.Millisecond
+	// drainCalm is for how long it must have been: a leader that dealt a run just before it knew names it in that time.
+	drainCalm = time.Second
+)
+
+var (
+	// errDrained ends a node that has handed over what it had.
+	errDrained = errors.New("drained")
+	// errYield ends the leadership of a node that is being drained.
+	errYield = errors.New("this node is being drained and leaves the lead to another")
+)
+
+// drain is how far a node has come with leaving on request.
+type drain struct {
+	ask  sync.Once
+	want chan struct{} // closed when it was asked for
+	end  sync.Once
+	over chan struct{} // closed when nothing is left here
+}
+
+func newDrain() *drain { return &drain{want: make(chan struct{}), over: make(chan struct{})} }
+
+func (d *drain) asked() bool {
+	select {
+	case <-d.want:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait returns errDrained when nothing is left on this node.
+func (d *drain) wait(ctx context.Context) error {
+	select {
+	case <-d.over:
+		return errDrained
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Drain hands over what this node has of the run under way, without loss, and
+// ends the node: it is marked as leaving, another one leads, and when the
+// leader has dealt the node's share to the others, its last iterations have
+// ended and its last metrics are delivered, [Node.Run] returns nil. An error
+// means that ctx ended first; the node goes on leaving.
+func (n *Node) Drain(ctx context.Context) error {
+	n.draining.ask.Do(func() { close(n.draining.want) })
+	if err := n.markDraining(ctx); err != nil {
+		return err
+	}
+	for calm := time.Duration(0); calm < drainCalm; calm += drainLook {
+		if a := n.agent.Load(); a != nil && !a.free() {
+			calm = 0
+		}
+		pause(ctx, drainLook)
+		if ctx.Err() != nil {
+			return fmt.Errorf("drain node %s: it still has a share of the run: %w", n.info.Name, context.Cause(ctx))
+		}
+	}
+	n.giveUpMember(ctx)
+	n.draining.end.Do(func() { close(n.draining.over) })
+	return nil
+}
+
+// Draining says whether the node is leaving on request.
+func (n *Node) Draining() bool { return n.draining.asked() }
+
+// markDraining tells the others, now or when the node registers next.
+func (n *Node) markDraining(ctx context.Context) error {
+	for {
+		one, cancel := context.WithTimeout(ctx, etcdTry)
+		err := n.amend(one, func(r *registry.Node) { r.Draining = true })
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+// errNotIn says that the node has no record to be changed.
+var errNotIn = errors.New("this node is not in the hive at the moment")
+
+// amend changes the node's own record, which stays the same life of the node
+// under the same lease.
+func (n *Node) amend(ctx context.Context, change func(*registry.Node)) error {
+	n.amending.Lock()
+	defer n.amending.Unlock()
+	self, p := n.self.Load(), n.place.Load()
+	if self == nil || p == nil {
+		return errNotIn
+	}
+	next := *self
+	change(&next)
+	stored := next
+	stored.Incarnation = 0 // it is the create revision, and is not stored
+	value, err := json.Marshal(stored)
+	if err != nil {
+		return fmt.Errorf("change the node's record: %w", err)
+	}
+	key := n.keys.Nodes() + n.info.ID
+	resp, err := n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", p.rev)).
+		Then(clientv3.OpPut(key, string(value), clientv3.WithLease(p.session.Lease()))).Commit()
+	if err != nil {
+		return fmt.Errorf("change the node's record: %w", err)
+	}
+	if !resp.Succeeded {
+		return errNotIn
+	}
+	n.self.CompareAndSwap(self, &next)
+	return nil
+}
+
+// yields says whether this node leaves the lead to others: it is being
+// drained, and there is another candidate.
+func (n *Node) yields() bool {
+	if !n.draining.asked() {
+		return false
+	}
+	for _, id := range n.standing() {
+		if id != n.info.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitYield returns true when yields does, and false when ctx ends.
+func (n *Node) awaitYield(ctx context.Context) bool {
+	select {
+	case <-n.draining.want:
+	case <-ctx.Done():
+		return false
+	}
+	for {
+		more := n.candidates.Changed()
+		if n.yields() {
+			return true
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

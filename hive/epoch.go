@@ -1,0 +1,318 @@
+package hive
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// plannedLead is how far ahead a planned epoch begins once all are ready for it.
+	plannedLead = 700 * time.Millisecond
+	// lossLead is how far ahead an epoch begins that takes the share of a lost node; it doubles when it was too short.
+	lossLead = 400 * time.Millisecond
+	// longestLead bounds that.
+	longestLead = 5 * time.Second
+	// holdPatience is how long after its beginning a proposal waits for those who do not answer.
+	holdPatience = 3 * time.Second
+	// joinGather is how long a node that joined waits for others, so that several are dealt in at once.
+	joinGather = time.Second
+	// retryAfter is how long a planned change waits that came to nothing.
+	retryAfter = 10 * time.Second
+)
+
+// peer is a living node as the leader sees it.
+type peer struct {
+	ID, Name, Boot   string
+	Capacity, Weight int
+	Draining         bool
+	Barred           bool // it must not be dealt in (now)
+}
+
+// scene is all that decides what happens next to the owners of slots: what etcd holds and what is known of the nodes.
+type scene struct {
+	st      State
+	policy  LossPolicy
+	slots   int           // of the whole test
+	now     time.Duration // on the run's clock
+	at      time.Duration // on a clock of the leader that never stands still
+	prepare time.Duration // how long nodes may initialise VUs for a planned change
+	peers   map[string]peer
+	lost    map[int64]bool    // incarnations that certainly send no load any more
+	status  map[string]Status // by node id
+	gains   map[int64]bool    // incarnations that get slots by the proposal
+}
+
+// agenda is what a leader remembers between two looks. A new leader begins with an empty one.
+type agenda struct {
+	epoch   int           // of the proposal that the next fields are about
+	seen    time.Duration // when it was first seen as it stands
+	from    time.Duration // its From then
+	lead    time.Duration // of the last proposal because of a loss
+	wish    string        // planned change that is wished for
+	wished  time.Duration // since when
+	futile  string        // wish that would change nothing
+	blocked time.Duration // no planned change before
+}
+
+// verb says what the leader does about the owners of slots.
+type verb int
+
+const (
+	rest     verb = iota // nothing
+	propose              // a new epoch, in the place of a proposal that there may be
+	setFrom              // name the beginning of the planned epoch that is proposed
+	commit               // make the proposal the present epoch
+	withdraw             // take the proposal back
+	strike               // leave lost members out, and their slots a hole
+)
+
+func (v verb) String() string {
+	return [...]string{"rest", "propose", "set from", "commit", "withdraw", "strike"}[v]
+}
+
+// move is what a leader does next.
+type move struct {
+	verb
+	members []Member // of the new epoch; those that are new have no incarnation yet
+	from    time.Duration
+	why     string
+	wish    string // key of the planned change
+}
+
+// decide says what to do next in a run that is running. It reads nothing but its arguments, and changes only a.
+func decide(s scene, a *agenda) move {
+	p := s.st.Proposal
+	if p != nil && (a.epoch != p.Epoch || a.from != p.From) {
+		a.epoch, a.from, a.seen = p.Epoch, p.From, s.at
+	}
+	fallen := s.fallen()
+	switch {
+	case p != nil && s.forgotten(p):
+		return move{verb: withdraw, why: "a node that had been given up is back"}
+	case len(fallen) > 0 && s.policy == LossContinue:
+		return s.leaveHole(fallen)
+	case len(fallen) > 0 && (p == nil || p.From < 0 || s.within(p.Members, fallen)):
+		return s.redealLoss(fallen, a)
+	}
+	if p != nil {
+		return s.drive(p, a)
+	}
+	return s.plan(a)
+}
+
+// fallen are the members of the present epoch that are lost.
+func (s scene) fallen() (lost []Member) {
+	for _, m := range s.st.Members {
+		if s.lost[m.Incarnation] {
+			lost = append(lost, m)
+		}
+	}
+	return lost
+}
+
+// forgotten says whether a member lives that the proposal knows nothing of: it was given up and came back. Nobody would
+// ask it to let go.
+func (s scene) forgotten(p *Proposal) bool {
+	return slices.ContainsFunc(s.st.Members, func(m Member) bool {
+		return !s.lost[m.Incarnation] && !hasLife(p.Members, m.Incarnation) && !hasLife(p.Leaving, m.Incarnation)
+	})
+}
+
+// within says whether one of some is in members.
+func (s scene) within(members, some []Member) bool {
+	return slices.ContainsFunc(members, func(m Member) bool {
+		return slices.ContainsFunc(some, func(o Member) bool { return o.Incarnation == m.Incarnation })
+	})
+}
+
+// redealLoss deals the share of lost members to the members that live.
+func (s scene) redealLoss(fallen []Member, a *agenda) move {
+	if a.lead == 0 {
+		a.lead = lossLead
+	}
+	var next []Member
+	for _, m := range s.st.Members {
+		if !s.lost[m.Incarnation] {
+			next = append(next, s.refreshed(m))
+		}
+	}
+	return move{verb: propose, members: next, from: s.ahead(a.lead), why: "node " + nameList(fallen) + " lost"}
+}
+
+// ahead is a moment at which the next epoch may begin: after the present one, which may itself have yet to begin.
+func (s scene) ahead(lead time.Duration) time.Duration { return max(s.now+lead, s.st.From+lead/4) }
+
+// leaveHole counts lost members out without dealing what they had.
+func (s scene) leaveHole(fallen []Member) move {
+	if p := s.st.Proposal; p != nil && s.within(p.Members, fallen) {
+		return move{verb: withdraw, why: "node " + nameList(fallen) + " lost"}
+	}
+	return move{verb: strike, members: fallen}
+}
+
+// refreshed brings a member's weight up to date. One that is draining gets no more than it has.
+func (s scene) refreshed(m Member) Member {
+	p, ok := s.peers[m.ID]
+	switch {
+	case ok && p.Boot == m.Boot && p.Draining:
+		m.Capacity, m.Weight = m.VUs, m.VUs
+	case ok && p.Boot == m.Boot:
+		m.Capacity, m.Weight = p.Capacity, cmp.Or(p.Weight, p.Capacity)
+	}
+	return m
+}
+
+// drive brings a proposal to its end.
+func (s scene) drive(p *Proposal, a *agenda) move {
+	planned := !s.becauseOfLoss(p)
+	switch {
+	case planned && s.brokenNewcomer(p):
+		a.blocked = s.at + joinGather
+		return move{verb: withdraw, why: "a node that was to gain slots is gone or failed"}
+	case p.From < 0 && s.allReady(p):
+		return move{verb: setFrom, from: s.ahead(plannedLead)}
+	case p.From < 0 && s.at-a.seen > s.prepare:
+		a.blocked = s.at + retryAfter
+		return move{verb: withdraw, why: fmt.Sprintf("not ready within %s", s.prepare)}
+	case p.From < 0:
+		return move{}
+	case s.allHold(p):
+		a.lead = 0
+		return move{verb: commit}
+	case s.at-a.seen <= a.leadOf(planned)+holdPatience:
+		return move{}
+	case planned:
+		a.blocked = s.at + retryAfter
+		return move{verb: withdraw, why: "not all nodes agreed in time"}
+	}
+	a.lead = min(2*cmp.Or(a.lead, lossLead), longestLead)
+	return s.redealLoss(s.fallen(), a)
+}
+
+func (a *agenda) leadOf(planned bool) time.Duration {
+	if planned {
+		return plannedLead
+	}
+	return cmp.Or(a.lead, lossLead)
+}
+
+// becauseOfLoss says whether members are lost that the proposal leaves out.
+func (s scene) becauseOfLoss(p *Proposal) bool {
+	return slices.ContainsFunc(s.fallen(), func(m Member) bool { return !s.within(p.Members, []Member{m}) })
+}
+
+// brokenNewcomer says whether a node that was to be dealt in is gone, or cannot be.
+func (s scene) brokenNewcomer(p *Proposal) bool {
+	return slices.ContainsFunc(p.Members, func(m Member) bool {
+		if n, ok := s.peers[m.ID]; s.lost[m.Incarnation] || !s.within(s.st.Members, []Member{m}) && (!ok || n.Boot != m.Boot) {
+			return true
+		}
+		st, ok := s.said(m)
+		return ok && st.Epoch == p.Epoch && st.Phase == NodeFailed
+	})
+}
+
+// said is the last word of an incarnation.
+func (s scene) said(m Member) (Status, bool) {
+	st, ok := s.status[m.ID]
+	return st, ok && st.Incarnation == m.Incarnation
+}
+
+// allReady says whether all that gain slots have initialised their VUs.
+func (s scene) allReady(p *Proposal) bool {
+	return !slices.ContainsFunc(p.Members, func(m Member) bool {
+		st, ok := s.said(m)
+		ready := ok && st.Epoch == p.Epoch && (st.Phase == NodeReady || st.Ready) || ok && st.Phase == NodeEnded
+		return s.gains[m.Incarnation] && !ready
+	})
+}
+
+// allHold says whether every member of the present epoch has promised to let go, or sends no load any more.
+func (s scene) allHold(p *Proposal) bool {
+	return !slices.ContainsFunc(s.st.Members, func(m Member) bool {
+		st, ok := s.said(m)
+		holds := ok && (st.Epoch == p.Epoch && st.Phase == NodeHolding || st.Phase == NodeEnded || st.Phase == NodeFailed)
+		return !s.lost[m.Incarnation] && !holds
+	})
+}
+
+// plan proposes what nobody's loss asks for: to deal nodes in, to let nodes go, to change weights, to find owners
+// for slots that have none.
+func (s scene) plan(a *agenda) move {
+	next, reasons, urgent := s.wishes()
+	wish := strings.Join(reasons, "; ")
+	if wish == "" {
+		a.wish, a.futile = "", ""
+		return move{}
+	}
+	if wish != a.wish {
+		if a.wish == "" {
+			a.wished = s.at
+		}
+		a.wish = wish
+	}
+	if wish == a.futile || s.at < a.blocked || s.now < s.st.From || !urgent && s.at-a.wished < joinGather {
+		return move{}
+	}
+	return move{verb: propose, members: next, from: -1, why: wish, wish: wish}
+}
+
+// wishes are the members as they should be, and why that is not so; urgent ones do not wait for others.
+func (s scene) wishes() (next []Member, reasons []string, urgent bool) {
+	var leaving, joining, derated []Member
+	room := 0
+	for _, m := range s.st.Members {
+		p, ok := s.peers[m.ID]
+		if ok && p.Boot == m.Boot && p.Draining {
+			leaving = append(leaving, m)
+			continue
+		}
+		r := s.refreshed(m)
+		if ok && p.Boot == m.Boot && r.Weight != m.Weight {
+			derated = append(derated, m)
+		}
+		room += max(0, r.Capacity-m.VUs)
+		next = append(next, r)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+		p := s.peers[id]
+		if _, in := s.st.member(id); in || p.Capacity <= 0 || p.Draining || p.Barred {
+			continue
+		}
+		m := Member{ID: p.ID, Name: p.Name, Boot: p.Boot, Capacity: p.Capacity, Weight: cmp.Or(p.Weight, p.Capacity)}
+		joining, next = append(joining, m), append(next, m)
+	}
+	if len(leaving) > 0 && len(next) > 0 {
+		reasons, urgent = append(reasons, "drain of "+nameList(leaving)), true
+	}
+	if len(next) == 0 {
+		return nil, nil, false // nobody is there to take anything
+	}
+	if len(derated) > 0 {
+		reasons, urgent = append(reasons, "new weight of "+nameList(derated)), true
+	}
+	if len(joining) > 0 {
+		reasons = append(reasons, "join of "+nameList(joining))
+	}
+	if s.st.Unowned > 0 && room > 0 && s.policy != LossContinue {
+		reasons = append(reasons, fmt.Sprintf("room for some of %d slots without an owner", s.st.Unowned))
+	}
+	return next, reasons, urgent
+}
+
+// nameList names members for people: the first few, and how many there are more.
+func nameList(members []Member) string {
+	var names []string
+	for i, m := range members {
+		if i == 5 && len(members) > 6 {
+			names = append(names, fmt.Sprintf("%d more", len(members)-i))
+			break
+		}
+		names = append(names, orDefault(m.Name, m.ID))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,98 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// keepFence moves the fence of an engine with the lease of the node, until ctx
+// ends. A lease that is lost closes it. Under another lease it opens again only
+// when the run's state, read after that lease was taken, still names this life,
+// and what that state asks of it has been done: the leader may have dealt its
+// slots to others meanwhile, or be about to.
+func (l *life) keepFence(ctx context.Context, e Engine) {
+	for ctx.Err() == nil {
+		p, moved := l.t.n.placed()
+		if p != nil && l.mayOpen(ctx, p) {
+			l.t.n.extend(ctx, p, e)
+			continue
+		}
+		wait := time.Hour
+		if p != nil {
+			wait = etcdAgain
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-moved:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// extend keeps the fence of an engine open while the node has its place.
+func (n *Node) extend(ctx context.Context, p *place, e Engine) {
+	stop := p.session.OnRenew(e.Extend)
+	defer stop()
+	for ctx.Err() == nil {
+		now, moved := n.placed()
+		if now != p || p.session.Ctx().Err() != nil {
+			stop()
+			e.Extend(time.Now()) // the lease is known to be over
+			return
+		}
+		select {
+		case <-moved:
+		case <-p.session.Ctx().Done():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// keepOpen keeps the fence of an engine open that sends no load, whenever the
+// node is in the hive.
+func (n *Node) keepOpen(ctx context.Context, e Engine) {
+	for ctx.Err() == nil {
+		p, moved := n.placed()
+		if p != nil {
+			n.extend(ctx, p, e)
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// mayOpen says whether this life may send load under the node's present lease.
+func (l *life) mayOpen(ctx context.Context, p *place) bool {
+	l.mu.Lock()
+	same, retired := l.place == p, l.retired
+	l.mu.Unlock()
+	if same || retired {
+		return same && !retired && p.session.Ctx().Err() == nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, etcdTry)
+	defer cancel()
+	resp, err := l.t.n.etcd.Get(ctx, l.t.n.keys.State(l.t.run))
+	if err != nil || len(resp.Kvs) == 0 {
+		return false
+	}
+	var st State
+	if json.Unmarshal(resp.Kvs[0].Value, &st) != nil {
+		return false
+	}
+	m, ok := st.member(l.t.n.info.ID)
+	if !ok || !l.t.mine(m) || m.Incarnation != l.inc {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.handled < resp.Kvs[0].ModRevision || l.retired {
+		return false
+	}
+	l.place = p
+	return true
+}

@@ -1,0 +1,77 @@
+package hive
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hive/registry"
+)
+
+func TestIdentityFormats(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, file, want string // want is in the error; empty means that it is read
+	}{
+		{"the first format", `{"format":1,"node":"a","cluster":"hive","clusterId":"x","member":true,"clientPort":1,"peerPort":2}`, ""},
+		{"this one", `{"format":2,"node":"a","etcd":["http://127.0.0.1:1"]}`, ""},
+		{"a newer one", `{"format":3,"node":"a"}`, "was written by a newer version (format 3), this one reads up to 2"},
+		{"none", `{"node":"a"}`, "no known format"},
+		{"no JSON", `node a`, "is not the identity of a node"},
+	}
+	for _, tt := range tests {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "identity.json"), []byte(tt.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := openDataDir(dir)
+		if tt.want == "" {
+			if err != nil || d.id.Node != "a" || d.id.Format != identityFormat {
+				t.Errorf("%s: got %v (%v), want node a", tt.name, d, err)
+				continue
+			}
+			if err := d.Close(); err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want it to say %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestCharterProtocols(t *testing.T) {
+	t.Parallel()
+	first := launch(t, Config{Name: "n1", Capacity: 1}, &script{})
+	own, err := readCharter(t.Context(), first.etcd, first.keys, false)
+	if err != nil || !own.Embedded || own.Protocol != registry.Protocol || own.ID != first.dir.id.ClusterID {
+		t.Errorf("got %+v (%v), want the first node's", own, err)
+	}
+	for name, value := range map[string]string{"next": `{"id":"x","protocol":3}`, "previous": "abcdef"} {
+		k := NewKeys(name)
+		if _, err := first.etcd.Put(t.Context(), k.ID(), value); err != nil {
+			t.Fatal(err)
+		}
+		n, err := New(Config{Etcd: first.info.Etcd, Cluster: name, Address: "127.0.0.1:0", Factory: (&script{}).factory("x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Run(t.Context()); !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), "protocol 2") {
+			t.Errorf("%s: got %v, want a refusal that names both protocols", name, err)
+		}
+	}
+}
+
+func TestLeaseTTLIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, ttl := range []string{"999ms", "-1s"} {
+		cfg := Config{Factory: (&script{}).factory("x")}
+		cfg.LeaseTTL = mustDuration(t, ttl)
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "want 1s or more") {
+			t.Errorf("%s: got %v, want a refusal that names the least", ttl, err)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package isolate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"hive/engine/machine"
+)
+
+const (
+	// tick is how often a child's memory and signs of life are looked at.
+	tick = 100 * time.Millisecond
+	// scarceTicks is how many ticks pass between looks at the whole machine's memory, which take longer.
+	scarceTicks = 3
+	// leaveWait is how long a child may take to end once its pipe is closed.
+	leaveWait = 2 * time.Second
+)
+
+// process is a child.
+type process struct {
+	cmd    *exec.Cmd
+	in     *os.File // requests to it
+	out    *os.File // what it answers
+	output *output
+	limit  int64         // bytes that it may use; 0 for no limit
+	exited chan struct{} // closed when it is gone
+
+	resident atomic.Int64 // as seen last
+	alive    atomic.Bool  // has said something since the last tick
+	leaving  atomic.Bool  // was told to end
+
+	mu     sync.Mutex // guards what follows
+	reason string     // why it was killed; empty when it was not
+}
+
+// spawn starts a child.
+func spawn(cfg Config) (*process, error) {
+	requests, in, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("pipe to the engine process: %w", err)
+	}
+	out, answers, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pipe from the engine process: %w", err), requests.Close(), in.Close())
+	}
+	p := &process{in: in, out: out, output: &output{}, limit: cfg.Memory, exited: make(chan struct{})}
+	p.cmd = exec.Command(cfg.Command[0], cfg.Command[1:]...)
+	p.cmd.Args[0] = cmp.Or(cfg.title, cfg.Command[0])
+	p.cmd.ExtraFiles = []*os.File{requests, answers} // files 3 and 4
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	p.cmd.WaitDelay = leaveWait
+	p.cmd.Env = environment(os.Environ(), cfg.Memory)
+	p.cmd.SysProcAttr = childAttributes()
+	started := make(chan error)
+	go p.run(started)
+	err = errors.Join(<-started, requests.Close(), answers.Close())
+	if err != nil {
+		p.kill("")
+		return nil, errors.Join(fmt.Errorf("start the engine process: %w", err), in.Close(), out.Close())
+	}
+	p.alive.Store(true)
+	return p, nil
+}
+
+// environment is what a child finds in its environment.
+func environment(own []string, limit int64) []string {
+	env := append(own, pipesVariable+"="+pipesValue)
+	for _, v := range own {
+		if strings.HasPrefix(v, "GOMEMLIMIT=") {
+			return env
+		}
+	}
+	if limit > 0 {
+		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(int64(float64(limit)*collectorShare), 10))
+	}
+	return env
+}
+
+// run starts the child and waits for its end on one thread: the kernel ends the child with the thread that started it.
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.exited)
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
+		_ = p.cmd.Wait() // its state says how it ended
+	}
+}
+
+// watch looks after the child until it is gone: its memory, and that it says something at least each silence.
+func (p *process) watch(silence time.Duration) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	// Ticks are counted, not time: when this process was stopped itself, the child's words are still on their way.
+	silent := 0
+	for n := 0; ; n++ {
+		select {
+		case <-p.exited:
+			return
+		case <-ticker.C:
+		}
+		silent++
+		if p.alive.Swap(false) {
+			silent = 0
+		}
+		if time.Duration(silent)*tick >= silence {
+			p.kill(stalled(silence))
+		}
+		p.checkMemory(n%scarceTicks == 0)
+	}
+}
+
+// stalled says that a child does not answer.
+func stalled(silence time.Duration) string {
+	return fmt.Sprintf("the engine has not answered for %s", short(silence))
+}
+
+// short writes whole seconds without what follows them.
+func short(d time.Duration) string { return strings.TrimSuffix(d.String(), "m0s") }
+
+// checkMemory stops a child that uses too much.
+func (p *process) checkMemory(everywhere bool) {
+	resident := machine.Resident(p.cmd.Process.Pid)
+	if resident == 0 {
+		return // gone, or not to be learned
+	}
+	p.resident.Store(resident)
+	why := overLimit(resident, p.limit)
+	if why == "" && everywhere {
+		free, total := machine.Available()
+		why = tooScarce(resident, free, total)
+	}
+	if why != "" {
+		p.kill("the engine was stopped: " + why)
+	}
+}
+
+// kill ends the child; the first reason given is the one that counts.
+func (p *process) kill(reason string) {
+	p.mu.Lock()
+	if p.reason == "" {
+		p.reason = reason
+	}
+	p.mu.Unlock()
+	if p.cmd.Process != nil {
+		_ = p.cmd.Process.Kill() // or it has ended already
+	}
+}
+
+// leave asks the child to end by closing its requests, waits, and insists.
+func (p *process) leave() {
+	p.leaving.Store(true)
+	_ = p.in.Close() // it can only have been closed before
+	select {
+	case <-p.exited:
+	case <-time.After(leaveWait):
+		p.kill("the engine process did not end when it was told to")
+		<-p.exited
+	}
+}
+
+// why says in words how the child ended; it must be gone.
+func (p *process) why() string {
+	p.mu.Lock()
+	reason := p.reason
+	p.mu.Unlock()
+	switch crash := p.output.Crash(); {
+	case reason != "":
+		return reason
+	case crash != "":
+		return "the engine crashed: " + crash
+	}
+	state := p.cmd.ProcessState
+	if state == nil {
+		return "the engine process could not be waited for"
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return killedBy(status.Signal(), p.resident.Load())
+	}
+	text := "the engine process ended by itself, with " + state.String()
+	if line := p.output.lastLine(); line != "" {
+		text += ": " + line
+	}
+	return text
+}
+
+// killedBy says by which signal, and what may have been behind it.
+func killedBy(signal syscall.Signal, resident int64) string {
+	text := fmt.Sprintf("the engine was killed by signal %d (%s)", int(signal), signal)
+	if signal == syscall.SIGKILL {
+		text += fmt.Sprintf(", by somebody or by the kernel for want of memory; it used %s", size(resident))
+	}
+	return text
+}

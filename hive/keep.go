@@ -1,0 +1,106 @@
+package hive
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// keepEvery is how often the newest checkpoint of an engine is written to the
+// data directory.
+const keepEvery = 2 * time.Second
+
+// store keeps the newest checkpoint of each incarnation of this node in its
+// data directory, so that a process that starts again can deliver what the one
+// before it had measured: runs/<run>/<incarnation>.ckpt, in the form that
+// checkpoints have on the wire. The zero store keeps nothing.
+type store struct {
+	dir string
+	log *slog.Logger
+}
+
+// kept is a checkpoint of an earlier process.
+type kept struct {
+	Incarnation int64
+	Report      Report
+	body        []byte
+}
+
+// store is that of the node; a temporary data directory needs none.
+func (n *Node) store() store {
+	if n.dir == nil || n.dir.temp {
+		return store{log: n.log}
+	}
+	return store{dir: filepath.Join(n.dir.path, "runs"), log: n.log}
+}
+
+// write replaces the checkpoint of an incarnation. It is not forced to the
+// disk: a machine that loses power loses a few seconds of it.
+func (s store) write(run string, inc int64, body []byte) error {
+	if s.dir == "" {
+		return nil
+	}
+	dir := filepath.Join(s.dir, run)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, strconv.FormatInt(inc, 10)+".ckpt")
+	if err := os.WriteFile(file+".new", body, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// read returns what is kept of a run. What cannot be read is left out.
+func (s store) read(run string) (all []*kept) {
+	if s.dir == "" {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(s.dir, run, "*.ckpt"))
+	if err != nil {
+		return nil
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			s.log.Warn("a kept checkpoint cannot be read", "reason", err)
+			continue
+		}
+		report, _, err := decodeCheckpoint(body)
+		if err != nil || strings.TrimSuffix(filepath.Base(file), ".ckpt") != strconv.FormatInt(report.Incarnation, 10) {
+			s.log.Warn("a kept checkpoint is damaged and left out", "file", file, "reason", err)
+			continue
+		}
+		all = append(all, &kept{Incarnation: report.Incarnation, Report: report, body: body})
+	}
+	return all
+}
+
+// drop forgets a run.
+func (s store) drop(run string) {
+	if s.dir == "" || run == "" {
+		return
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, run)); err != nil {
+		s.log.Warn("kept checkpoints of a finished run are left behind", "run", run, "reason", err)
+	}
+}
+
+// keepOnly forgets all runs but one.
+func (s store) keepOnly(run string) {
+	if s.dir == "" {
+		return
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return // there is none yet
+	}
+	for _, e := range entries {
+		if e.Name() != run {
+			s.drop(e.Name())
+		}
+	}
+}

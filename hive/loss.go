@@ -1,0 +1,184 @@
+package hive
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/registry"
+)
+
+const (
+	// returnAfter is how long a node whose engine died waits until it may be dealt in again.
+	returnAfter = 10 * time.Second
+	// maxDeaths is how often the engine of a node may die in a run.
+	maxDeaths = 3
+)
+
+// findLost looks who of the members is gone, and says what is new of it.
+func (d *driver) findLost(ctx context.Context) error {
+	records := map[string]registry.Node{}
+	for _, r := range registry.Nodes(d.n.nodes) {
+		records[r.ID] = r
+	}
+	watched := slices.Clone(d.st.Members)
+	if p := d.st.Proposal; p != nil {
+		for _, m := range p.Members {
+			if !hasLife(watched, m.Incarnation) {
+				watched = append(watched, m)
+			}
+		}
+	}
+	gone := map[int64]bool{}
+	for _, m := range watched {
+		if r, ok := records[m.ID]; ok && r.Boot == m.Boot {
+			continue
+		}
+		alive, err := d.alive(ctx, m)
+		if err != nil {
+			return err
+		}
+		gone[m.Incarnation] = !alive
+	}
+	there := func(m Member) bool { return !gone[m.Incarnation] }
+	back, began, ended := d.watch.note(d.at(), watched, there, d.proven)
+	for _, m := range back {
+		d.note(TimelineNodeBack, m.Name, fmt.Sprintf("node %s is back at %s, before its share was dealt anew", m.Name, seconds(d.now())), nil)
+	}
+	if began {
+		d.note(TimelineHold, "", fmt.Sprintf("%d of %d nodes went silent at once at %s, with no proof that they are gone: nothing is decided for %s",
+			len(d.watch.absent), len(watched), seconds(d.now()), d.watch.ttl), nil)
+	}
+	if ended {
+		d.note(TimelineHold, "", fmt.Sprintf("held still until %s: %d nodes did not come back", seconds(d.now()), len(d.watch.absent)), nil)
+	}
+	d.findDied()
+	return nil
+}
+
+// proven says whether a refused connection showed that the member's process is gone.
+func (d *driver) proven(m Member) bool {
+	_, ok := d.n.proof(m.ID, m.Boot)
+	return ok
+}
+
+// findDied takes engines that ended by themselves as lost.
+func (d *driver) findDied() {
+	for _, m := range d.st.Members {
+		s, ok := d.said(m)
+		if !ok || s.Died == nil || d.died[m.Incarnation] != nil {
+			continue
+		}
+		d.died[m.Incarnation] = s.Died
+	}
+}
+
+// fallen are the members that are lost, with the reason.
+func (d *driver) fallen() map[int64]string {
+	lost := d.watch.lost()
+	for life, f := range d.died {
+		lost[life] = "its engine ended: " + f.Message
+	}
+	return lost
+}
+
+func hasLife(members []Member, life int64) bool {
+	return slices.ContainsFunc(members, func(m Member) bool { return m.Incarnation == life })
+}
+
+// bury notes in the state what is known of the members that are lost; it is part of every write that deals with them.
+// Those that came back in time are lost no longer.
+func (d *driver) bury(s *State, fallen map[int64]string) {
+	s.Gone = slices.DeleteFunc(slices.Clone(s.Gone), func(g Gone) bool {
+		return fallen[g.Incarnation] == "" && hasLife(s.Members, g.Incarnation)
+	})
+	for _, m := range s.Members {
+		reason, lost := fallen[m.Incarnation]
+		if !lost || slices.ContainsFunc(s.Gone, func(g Gone) bool { return g.Incarnation == m.Incarnation }) {
+			continue
+		}
+		s.Gone = append(s.Gone, Gone{Member: m, Lost: true, Proven: d.provenAt(m), Reason: reason})
+		if f := d.died[m.Incarnation]; f != nil {
+			death := s.Deaths[m.ID]
+			death.Count++
+			death.At, death.Reason = d.now(), f.Message
+			death.Banned = ranOutOfMemory(f) || death.Count > maxDeaths
+			s.Deaths = withDeath(s.Deaths, m.ID, death)
+			d.note(TimelineEngineDied, m.Name, fmt.Sprintf("the engine of node %s ended at %s: %s", m.Name, seconds(d.now()), f.Message), nil)
+			d.warn("the engine of node %s ended during the run: %s", m.Name, f.Message)
+		}
+	}
+}
+
+// provenAt is when on the run's clock it was certain that a member sends no load any more.
+func (d *driver) provenAt(m Member) time.Duration {
+	now := d.now()
+	if a := d.watch.absent[m.Incarnation]; a != nil {
+		return max(0, min(now, now-(d.at()-a.since)))
+	}
+	return now
+}
+
+// ranOutOfMemory says whether an engine ended because it used more memory than it may: it would do so again.
+func ranOutOfMemory(f *Failure) bool { return strings.Contains(strings.ToLower(f.Message), "memory") }
+
+func withDeath(deaths map[string]Death, id string, death Death) map[string]Death {
+	next := maps.Clone(deaths)
+	if next == nil {
+		next = map[string]Death{}
+	}
+	next[id] = death
+	return next
+}
+
+// barred says whether a node must not be dealt in now.
+func (d *driver) barred(id string) bool {
+	death, ok := d.st.Deaths[id]
+	return ok && (death.Banned || d.now()-death.At < returnAfter)
+}
+
+// alive says whether the process that is the member is in the hive. The mirror of the records is believed when it says
+// yes; a no is asked of etcd itself.
+func (d *driver) alive(ctx context.Context, m Member) (bool, error) {
+	if r, ok := d.n.find(m.ID); ok && r.Boot == m.Boot {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, etcdTry)
+	defer cancel()
+	var r registry.Node
+	found, err := getJSON(ctx, d.n.etcd, d.n.keys.Nodes()+m.ID, &r)
+	if err != nil {
+		return false, fmt.Errorf("is node %s alive: %w", m.Name, err)
+	}
+	return found && r.Boot == m.Boot, nil
+}
+
+// drainable says whether a node may leave: nil, or a refusal in words.
+func (n *Node) drainable(ctx context.Context, id string) error {
+	if _, ok := n.find(id); !ok {
+		return refuse(404, codeNotFound, "there is no node %q in this hive", id)
+	}
+	for _, r := range registry.Nodes(n.nodes) {
+		if r.ID != id && r.Capacity > 0 && !r.Draining {
+			return nil
+		}
+	}
+	resp, err := n.etcd.Get(ctx, n.keys.Active(), clientv3.WithCountOnly())
+	if err != nil {
+		return fmt.Errorf("is a run under way: %w", err)
+	}
+	if self, _ := n.find(id); resp.Count == 0 || self.Capacity == 0 {
+		return nil
+	}
+	return refuse(409, codeConflict, "node %s is the last one that carries load, and a run is under way: stop the run, or let another node join first", n.nameOf(id))
+}
+
+func (n *Node) nameOf(id string) string {
+	r, _ := n.find(id)
+	return orDefault(r.Name, id)
+}

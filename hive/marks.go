@@ -1,0 +1,150 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/engine/executor"
+)
+
+const (
+	// marksEvery is how often marks are written at most that no engine waits for.
+	marksEvery = 250 * time.Millisecond
+	// marksTry bounds one attempt to write them.
+	marksTry = time.Second
+)
+
+// marks are how far the engine of a life may go with counted iterations. They
+// are raised in etcd first and with the engine after that, so that what lies
+// beyond them in etcd was never begun.
+type marks struct {
+	mu      sync.Mutex // held while they are written
+	allowed []executor.Marks
+	rev     int64 // of the key as last known; 0 when it is not there
+	known   bool  // rev is known
+	frozen  bool  // a promise holds: they stay as they are
+}
+
+// errMarks says that the marks were written, or the record replaced, by
+// somebody else than was thought.
+var errMarks = errors.New("the marks in etcd are not those that were written last")
+
+// raise gives the engine what it asks for, unless a promise holds.
+func (l *life) raise(ctx context.Context, e Engine, epoch int) error {
+	m := &l.marks
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	want := e.Marks()
+	if m.frozen || reflect.DeepEqual(want, m.allowed) {
+		return nil
+	}
+	if counted(want) || counted(m.allowed) {
+		if err := l.writeMarks(ctx, epoch, want); err != nil {
+			return err
+		}
+	}
+	m.allowed = want
+	e.Allow(want)
+	return nil
+}
+
+// freeze keeps the marks as they are in etcd. They are written once more, so
+// that an attempt to raise them that is still on its way comes to nothing.
+func (l *life) freeze(ctx context.Context, epoch int) error {
+	m := &l.marks
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.frozen {
+		return nil
+	}
+	if counted(m.allowed) {
+		if err := l.writeMarks(ctx, epoch, m.allowed); err != nil {
+			return err
+		}
+	}
+	m.frozen = true
+	return nil
+}
+
+func (l *life) thaw() {
+	l.marks.mu.Lock()
+	defer l.marks.mu.Unlock()
+	l.marks.frozen = false
+}
+
+// counted says whether there is any mark at all: iterations of arrival-rate
+// executors are bound to times and have none.
+func counted(all []executor.Marks) bool {
+	for _, m := range all {
+		if m.Limit != 0 || len(m.Slots) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// writeMarks writes marks under the condition that nothing else was written
+// since, and that the node's record is that of its present lease; l.marks.mu is
+// held.
+func (l *life) writeMarks(ctx context.Context, epoch int, all []executor.Marks) error {
+	ctx, cancel := context.WithTimeout(ctx, marksTry)
+	defer cancel()
+	m, n := &l.marks, l.t.n
+	p := n.place.Load()
+	if p == nil {
+		return errNotIn
+	}
+	key := n.keys.Marks(l.t.run, n.info.ID)
+	value, err := json.Marshal(NodeMarks{Incarnation: l.inc, Epoch: epoch, Scenarios: all})
+	if err != nil {
+		return fmt.Errorf("write marks: %w", err)
+	}
+	if !m.known {
+		resp, err := n.etcd.Get(ctx, key)
+		if err != nil {
+			return fmt.Errorf("read marks: %w", err)
+		}
+		m.rev, m.known = 0, true
+		if len(resp.Kvs) > 0 {
+			m.rev = resp.Kvs[0].ModRevision
+		}
+	}
+	m.known = false // until the answer says so
+	resp, err := n.etcd.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(key), "=", m.rev),
+			clientv3.Compare(clientv3.CreateRevision(n.keys.Nodes()+n.info.ID), "=", p.rev)).
+		Then(clientv3.OpPut(key, string(value))).Commit()
+	if err != nil {
+		return fmt.Errorf("write marks: %w", err)
+	}
+	if !resp.Succeeded {
+		return errMarks
+	}
+	m.rev, m.known = resp.Header.Revision, true
+	return nil
+}
+
+// keepMarks raises the marks whenever the engine asks, until ctx ends.
+func (l *life) keepMarks(ctx context.Context, e Engine, epoch func() int) {
+	tick := time.NewTicker(marksEvery)
+	defer tick.Stop()
+	for {
+		if err := l.raise(ctx, e, epoch()); err != nil && ctx.Err() == nil {
+			l.t.n.log.Debug("marks could not be raised", "run", l.t.run, "reason", err)
+			pause(ctx, 50*time.Millisecond)
+		}
+		select {
+		case <-e.NeedMarks():
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package simulation
+
+import (
+	"sync"
+	"time"
+
+	"hive/engine/executor"
+	"hive/hive/hivetest"
+)
+
+// Taken is an epoch that an engine took over.
+type Taken struct {
+	executor.Epoch
+	At time.Time // when it did
+}
+
+// spell is a stretch of the run in which an engine owned a slot.
+type spell struct {
+	life     *life
+	slot     int
+	from, to time.Duration // on the run's clock
+}
+
+// hole is a stretch of the run in which an engine's fence was closed.
+type hole struct{ from, to time.Duration }
+
+// life is what one engine did in the run, in its own words.
+type life struct {
+	node     string
+	capacity int
+	clock    func() time.Duration // the run's, as the engine goes by it
+
+	mu       sync.Mutex // guards what follows
+	taken    []Taken
+	promised *executor.Epoch
+	held     map[int]time.Duration // slots owned, and since when
+	awaited  map[int]bool
+	spells   []spell
+	holes    []hole
+	deadline time.Time // of the fence
+	begun    []hivetest.Iteration
+	over     bool
+	until    time.Duration // the end of the load, once over
+	reached  time.Duration // the arrivals due before it have been dealt with, once over
+}
+
+// began notes an iteration.
+func (l *life) began(it hivetest.Iteration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = append(l.begun, it)
+}
+
+// promise notes that nothing is begun from an epoch's beginning on.
+func (l *life) promise(next executor.Epoch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.promised = &next
+}
+
+func (l *life) withdraw() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.promised = nil
+}
+
+// take notes that an epoch is executed, at a moment of the run. Whoever
+// promised nothing has gone on with what it had until now.
+func (l *life) take(next executor.Epoch, now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	handover := next.From
+	if p := l.promised; len(l.taken) > 0 && (p == nil || p.Number != next.Number) {
+		handover = max(handover, now)
+	}
+	own := next.Share.All()
+	for slot := range l.held {
+		if !own.Has(slot) {
+			l.release(slot, handover)
+		}
+	}
+	l.awaited = map[int]bool{}
+	for slot := range own.Values() {
+		if _, has := l.held[slot]; has {
+			continue
+		}
+		if next.Awaits.Has(slot) {
+			l.awaited[slot] = true
+			continue
+		}
+		l.held[slot] = next.From
+	}
+	l.taken = append(l.taken, Taken{Epoch: next, At: time.Now()})
+	l.promised = nil
+}
+
+// release ends a spell; l.mu is held.
+func (l *life) release(slot int, at time.Duration) {
+	if from := l.held[slot]; at > from {
+		l.spells = append(l.spells, spell{life: l, slot: slot, from: from, to: at})
+	}
+	delete(l.held, slot)
+}
+
+// receive notes slots that their owners before let go.
+func (l *life) receive(slots []executor.Handover) {
+	now := l.clock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range slots {
+		if l.awaited[h.Slot] {
+			delete(l.awaited, h.Slot)
+			l.held[h.Slot] = max(l.taken[len(l.taken)-1].From, now)
+		}
+	}
+}
+
+// extend notes until when the fence is open. One that was closed in between
+// leaves a hole.
+func (l *life) extend(deadline time.Time) {
+	run := l.clock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if was := l.deadline; len(l.taken) > 0 && !l.over && was.Before(now) {
+		shut := run - now.Sub(was)
+		l.holes = append(l.holes, hole{shut, run})
+		for slot := range l.held {
+			l.release(slot, shut)
+			l.held[slot] = run
+		}
+	}
+	l.deadline = deadline
+}
+
+// end notes that no more load is sent, and how far the arrivals had come.
+func (l *life) end(reached time.Duration) {
+	run := l.clock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if shut := time.Since(l.deadline); shut > 0 {
+		run -= shut
+	}
+	l.over, l.until, l.reached = true, run, reached
+	for slot := range l.held {
+		l.release(slot, run)
+	}
+}

@@ -1,0 +1,204 @@
+package simulation_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"hive/hive"
+	"hive/hive/simulation"
+	"hive/registry"
+)
+
+func TestMain(m *testing.M) {
+	// etcd's own server leaves a few goroutines of its libraries behind.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer).purgeFile"),
+		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"),
+		goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+}
+
+// scene is a hive on an etcd of its own with a run under way.
+type scene struct {
+	*testing.T
+	ctx   context.Context
+	swarm *simulation.Swarm
+	see   *simulation.Observer
+	calls *hive.Client
+	run   string
+}
+
+var load = simulation.Load{Slots: 30, Rate: 100, Loops: 10, For: 10 * time.Minute}
+
+func begin(t *testing.T, nodes int) *scene {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Second, errors.New("the simulation took too long"))
+	t.Cleanup(cancel)
+	store, err := simulation.StartStore(t.TempDir(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	cfg := simulation.Config{Endpoints: store.Endpoints(), Dir: t.TempDir(), Capacity: 8, TTL: 2 * time.Second,
+		Timing: hive.Timing{Checkpoint: 200 * time.Millisecond, StartDelay: 300 * time.Millisecond}}
+	if testing.Verbose() {
+		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	s := &scene{T: t, ctx: ctx, swarm: simulation.NewSwarm(cfg)}
+	t.Cleanup(func() {
+		if err := s.swarm.Close(); err != nil {
+			t.Errorf("the nodes did not end cleanly: %v", err)
+		}
+	})
+	if err := s.swarm.Start(ctx, nodes, true); err != nil {
+		t.Fatal(err)
+	}
+	if s.see, err = simulation.NewObserver(store.Endpoints()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.see.Close() })
+	if err := s.see.AwaitNodes(ctx, nodes); err != nil {
+		t.Fatal(err)
+	}
+	if s.calls, err = hive.NewClient(s.swarm.Nodes()[0].URL(), ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.calls.Close)
+	s.submit()
+	return s
+}
+
+func (s *scene) submit() {
+	s.Helper()
+	opts, _, err := load.Options()
+	if err != nil {
+		s.Fatal(err)
+	}
+	info, err := s.calls.Submit(s.ctx, []byte("an archive, as far as counters care"), hive.Submission{Name: "script.js", Options: opts})
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.run = info.ID
+	s.await("the run is running", func(st hive.State) bool { return st.Phase == hive.Running })
+}
+
+func (s *scene) await(what string, is func(hive.State) bool) hive.State {
+	s.Helper()
+	st, err := s.see.AwaitState(s.ctx, s.run, is)
+	if err != nil {
+		s.Fatalf("%s: %v", what, err)
+	}
+	return st
+}
+
+// members waits for an epoch with so many members, in which these are or are
+// not.
+func (s *scene) members(count int, in bool, nodes ...*simulation.Node) {
+	s.Helper()
+	s.await("epoch with the right members", func(st hive.State) bool {
+		if st.Phase != hive.Running || st.Proposal != nil || len(st.Members) != count {
+			return false
+		}
+		for _, n := range nodes {
+			if in != slices.ContainsFunc(st.Members, func(m hive.Member) bool { return m.ID == n.ID() }) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// end stops the run and holds it against what its engines wrote down.
+func (s *scene) end() {
+	s.Helper()
+	if err := s.calls.Stop(s.ctx, s.run, hive.StopRequest{Mode: hive.StopGraceful}); err != nil {
+		s.Fatal(err)
+	}
+	st := s.await("the run has finished", func(st hive.State) bool { return st.Phase == hive.Finished })
+	_, scenarios, err := load.Options()
+	if err != nil {
+		s.Fatal(err)
+	}
+	rep := s.swarm.Record().Check(scenarios, st.StoppedAt)
+	s.Logf("%+v", rep)
+	for _, p := range rep.Problems {
+		s.Error(p)
+	}
+	if rep.Begun == 0 || rep.Begun+rep.Gone+rep.Fenced != rep.Planned {
+		s.Errorf("%d arrivals begun, %d gone, %d fenced: want %d in all", rep.Begun, rep.Gone, rep.Fenced, rep.Planned)
+	}
+}
+
+// leader is the node of the swarm that leads.
+func (s *scene) leader(not string) *simulation.Node {
+	s.Helper()
+	id, err := s.see.AwaitLeader(s.ctx, not)
+	if err != nil {
+		s.Fatal(err)
+	}
+	nodes := s.swarm.Nodes()
+	i := slices.IndexFunc(nodes, func(n *simulation.Node) bool { return n.ID() == id })
+	if i < 0 {
+		s.Fatalf("node %s leads, which is not of the swarm", id)
+	}
+	return nodes[i]
+}
+
+// others are some nodes that do not lead.
+func (s *scene) others(count int) []*simulation.Node {
+	s.Helper()
+	leader := s.leader("")
+	nodes := slices.DeleteFunc(s.swarm.Nodes(), func(n *simulation.Node) bool { return n == leader })
+	return nodes[len(nodes)-count:]
+}
+
+func (s *scene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// Nodes join, crash, lose etcd and return, and the leader goes: whatever
+// happens, the engines' own record shows every iteration once and every slot
+// with one owner.
+func TestNodesComeAndGo(t *testing.T) {
+	s := begin(t, 8)
+	s.must(s.swarm.Start(s.ctx, 2, true))
+	s.members(10, true, s.swarm.Nodes()...)
+
+	some := s.others(2)
+	s.must(s.swarm.Crash(some...))
+	s.members(8, false, some...)
+	s.must(s.swarm.Launch(s.ctx, some...))
+	s.members(10, true, some...)
+
+	leader := s.leader("")
+	s.must(s.swarm.Crash(leader))
+	s.leader(leader.ID())
+	s.members(9, false, leader)
+
+	one := s.others(3)[:1]
+	s.swarm.Cut(one...)
+	s.members(8, false, one...)
+	s.swarm.Mend(one...)
+	s.members(9, true, one...)
+	s.end()
+}
+
+// All that a node registers is found by the others.
+func TestRegistration(t *testing.T) {
+	s := begin(t, 3)
+	if got := len(s.see.Nodes()); got != 3 {
+		t.Errorf("%d nodes are registered, want 3", got)
+	}
+	if i := slices.IndexFunc(s.see.Nodes(), func(n registry.Node) bool { return n.Capacity != 8 }); i >= 0 {
+		t.Errorf("node %+v, want a capacity of 8", s.see.Nodes()[i])
+	}
+	s.end()
+}
