@@ -35,6 +35,9 @@ func Data(in Input) map[string]any {
 	if len(in.SetupData) > 0 {
 		data["setup_data"] = in.SetupData
 	}
+	if in.Hive != nil {
+		data["hive"] = in.Hive
+	}
 	return data
 }
 
@@ -77,6 +80,9 @@ func Export(in Input) ([]byte, error) {
 	out := map[string]any{"metrics": metrics, "root_group": groupTree(in.View).byName()}
 	if len(in.SetupData) > 0 {
 		out["setup_data"] = in.SetupData
+	}
+	if in.Hive != nil {
+		out["hive"] = in.Hive
 	}
 	return json.MarshalIndent(out, "", "    ")
 }

@@ -45,6 +45,7 @@ type Input struct {
 	StdoutTTY bool
 	StderrTTY bool
 	SetupData json.RawMessage // what setup() returned; nil when it did not
+	Hive      *Hive           // nil for a run on one machine
 }
 
 func (in *Input) stats() []string {

@@ -31,12 +31,16 @@ func MachineReadable(in Input, about About) ([]byte, error) {
 			metrics = append(metrics, machineMetric(key, a))
 		}
 	}
-	return json.MarshalIndent(map[string]any{
+	out := map[string]any{
 		"version":  "1.0.0",
 		"config":   config,
 		"metadata": map[string]any{"generated_at": about.Generated.UTC().Format(time.RFC3339Nano), "k6_version": about.Version},
 		"results":  map[string]any{"checks": machineChecks(in.View), "metrics": metrics},
-	}, "", "    ")
+	}
+	if in.Hive != nil {
+		out["hive"] = in.Hive
+	}
+	return json.MarshalIndent(out, "", "    ")
 }
 
 func machineMetric(name string, a *metric.Aggregate) map[string]any {

@@ -25,6 +25,9 @@ func Text(w io.Writer, in Input, mode string, color bool) error {
 	if p.full {
 		p.scenarios()
 	}
+	if in.Hive != nil {
+		p.hive(in.Hive)
+	}
 	p.line("")
 	p.line("")
 	_, err := w.Write(p.buf.Bytes())
