@@ -79,8 +79,9 @@ func (a *app) program() *cli.App {
 		Action:                    a.root,
 	}
 	p.Commands = []*cli.Command{
-		a.runCommand(), a.joinCommand(), a.nodesCommand(), a.runsCommand(), a.showCommand(), a.attachCommand(),
-		a.stopCommand(), a.archiveCommand(), a.inspectCommand(), a.newCommand(), a.completionCommand(), a.versionCommand(),
+		a.runCommand(), a.joinCommand(), a.nodesCommand(), a.runsCommand(), a.showCommand(), a.attachCommand(), a.eventsCommand(),
+		a.stopCommand(), a.pauseCommand(), a.resumeCommand(), a.scaleCommand(), a.drainCommand(),
+		a.archiveCommand(), a.inspectCommand(), a.newCommand(), a.completionCommand(), a.versionCommand(), a.engineCommand(),
 	}
 	for _, c := range p.Commands {
 		a.complete(c)

@@ -75,6 +75,9 @@ func (c completedCommand) Dashed() []string {
 func completions(program *cli.App) []completedCommand {
 	var all []completedCommand
 	for _, c := range program.Commands {
+		if c.Hidden {
+			continue
+		}
 		out := completedCommand{Name: c.Name, Usage: c.Usage, Files: takesFile(c)}
 		if c.Name == "completion" {
 			out.Words = shells

@@ -107,7 +107,7 @@ func (d *display) Progress(p progress) {
 		return
 	}
 	d.mu.Lock()
-	due := p.Phase != d.last.Phase || p.Elapsed.Truncate(time.Second) != d.printed.Truncate(time.Second)
+	due := p.Phase != d.last.Phase || p.Paused != d.last.Paused || p.Elapsed.Truncate(time.Second) != d.printed.Truncate(time.Second)
 	d.last = p
 	if due {
 		d.printed = p.Elapsed

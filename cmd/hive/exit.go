@@ -8,9 +8,10 @@ import (
 	"hive/hive"
 )
 
-// Exit codes of a run are k6's, so that scripts around k6 keep working.
+// Exit codes of a run are k6's where k6 has one, so that scripts around k6 keep working.
 const (
 	exitOK              = 0
+	exitInconclusive    = 98 // more of the plan was lost than --max-loss allows; k6 has no such code
 	exitThresholds      = 99
 	exitSetupTimeout    = 100
 	exitTeardownTimeout = 101
@@ -70,6 +71,8 @@ func exitCode(err error) int {
 // kindCode is the exit code of a run that did not pass, local or remote.
 func kindCode(k hive.Kind) int {
 	switch k {
+	case hive.KindInconclusive:
+		return exitInconclusive
 	case hive.KindThresholds:
 		return exitThresholds
 	case hive.KindSetupTimeout:

@@ -17,6 +17,7 @@ type follower struct {
 	log     *slog.Logger
 	phase   hive.Phase
 	waiting int // place in the queue that was told last
+	planned bool
 }
 
 // follow shows a run of the hive until it ends, and returns what it left.
@@ -33,10 +34,12 @@ func (f *follower) see(e hive.Event) error {
 	case hive.EventState:
 		return decoded(e, f.state)
 	case hive.EventPlan:
-		return decoded(e, f.display.Plan)
+		return decoded(e, f.plan)
 	case hive.EventProgress:
-		return decoded(e, func(p hive.ProgressEvent) {
-			f.display.Progress(progress{Progress: p.Progress, Phase: p.Phase, Nodes: p.Nodes})
+		return decoded(e, f.progress)
+	case hive.EventTimeline:
+		return decoded(e, func(t hive.TimelineEvent) {
+			f.display.Note(fmt.Sprintf("%9s  %s", clock(t.At), t))
 		})
 	case hive.EventLog:
 		return decoded(e, f.line)
@@ -54,6 +57,19 @@ func decoded[T any](e hive.Event, show func(T)) error {
 	}
 	show(v)
 	return nil
+}
+
+// plan shows how the run was dealt out at first; the timeline tells what changed since.
+func (f *follower) plan(p hive.Plan) {
+	if !f.planned {
+		f.planned = true
+		f.display.Plan(p)
+	}
+}
+
+// progress shows how far the hive has come.
+func (f *follower) progress(p hive.ProgressEvent) {
+	f.display.Progress(progress{Progress: p.Progress, Phase: p.Phase, Nodes: p.Nodes, Paused: p.Paused, Unowned: p.Unowned, Load: p.Load})
 }
 
 // state tells of a change of phase, and of a new place in the queue.

@@ -2,14 +2,17 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"hive/engine/machine"
 	"hive/hive"
 )
 
@@ -32,8 +35,14 @@ func (a *app) joinCommand() *cli.Command {
 			&cli.IntFlag{Name: "capacity", EnvVars: []string{"HIVE_CAPACITY"}, Value: estimateCapacity, DefaultText: "estimated from cores and memory",
 				Usage: "`VUs` that this node can carry"},
 			&cli.StringSliceFlag{Name: "label", KeepSpace: true, Usage: "`key=value` to know the node by; repeatable"},
+			&cli.DurationFlag{Name: "lease-ttl", EnvVars: []string{"HIVE_LEASE_TTL"}, Value: defaultLeaseTTL,
+				Usage: "after this `time` without a word from it the node counts as lost, at least 1s"},
+			&cli.StringFlag{Name: "engine-memory", EnvVars: []string{"HIVE_ENGINE_MEMORY"}, DefaultText: "set by the node",
+				Usage: "stop an engine that uses more than this `size`: 2GiB, 500MB, or 80% of the machine's memory"},
 			tokenFlag(),
 		},
+		Description: "The first Ctrl-C or SIGTERM drains the node: it hands its share over, ends its iterations and leaves.\n" +
+			"The second leaves at once.",
 		Action: a.join,
 	}
 }
@@ -44,15 +53,19 @@ func (a *app) join(c *cli.Context) error {
 		return err
 	}
 	cfg.Log = a.logs.Logger
-	cfg.Ready = a.printJoined
-	cfg.Factory = hive.NewEngine
-	ctx, stop := interruptible(c.Context, a.leave)
+	joined := make(chan struct{})
+	cfg.Ready = func(info hive.Info) {
+		close(joined)
+		a.printJoined(info)
+	}
+	cfg.Factory = a.engineFactory(cfg.EngineMemory)
+	ctx, stop := interruptible(c.Context, a.leaveHive)
 	defer stop()
 	node, err := hive.New(cfg)
 	if err != nil {
 		return err
 	}
-	err = node.Run(ctx)
+	err = a.live(ctx, node, joined)
 	switch {
 	case interrupted(ctx) && isCancelled(err):
 		return nil // leaving when asked to is how a node ends
@@ -60,6 +73,73 @@ func (a *app) join(c *cli.Context) error {
 		return withCode(exitAPI, err)
 	}
 	return err
+}
+
+const (
+	// defaultLeaseTTL rides out a stall of etcd or of the machine of some seconds.
+	defaultLeaseTTL = 5 * time.Second
+	// leastLeaseTTL is what a node's renewals, three in a TTL, still keep up with.
+	leastLeaseTTL = time.Second
+	// drainTimeout bounds how long a node that was asked to end waits for its iterations to end; service managers wait
+	// 90 s or so before they kill.
+	drainTimeout = 75 * time.Second
+	// leaveTimeout is how long etcd has to say whether anybody could take the share over.
+	leaveTimeout = 5 * time.Second
+)
+
+// live runs the node until it leaves the hive. When ctx ends, it is drained first, if it has joined by then.
+func (a *app) live(ctx context.Context, node *hive.Node, joined <-chan struct{}) error {
+	alive, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	left := make(chan struct{})
+	unasked := context.AfterFunc(ctx, func() {
+		defer close(left)
+		select {
+		case <-joined:
+			a.drainNode(alive, node)
+		default:
+		}
+		end(context.Cause(ctx))
+	})
+	err := node.Run(alive)
+	end(nil) // the draining, if it goes on, has nothing left to wait for
+	if !unasked() {
+		<-left
+	} else if err == nil {
+		a.logs.Info("this node was drained and has left the hive")
+	}
+	return err
+}
+
+// drainNode hands the node's share over, for as long as that may take.
+func (a *app) drainNode(ctx context.Context, node *hive.Node) {
+	if err := drainable(ctx, node); err != nil && ctx.Err() == nil {
+		a.logs.Warn(fmt.Sprintf("leaving the hive without handing anything over: %v", err))
+		return
+	}
+	a.logs.Info("leaving the hive: the share of this node is handed over and its iterations end; a second signal leaves at once")
+	bounded, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	switch err := node.Drain(bounded); {
+	case ctx.Err() != nil: // it has ended meanwhile
+	case bounded.Err() != nil:
+		a.logs.Warn(fmt.Sprintf("the share could not be handed over within %s; the node leaves with it", drainTimeout))
+	case err != nil:
+		a.logs.Warn(fmt.Sprintf("the share could not be handed over; the node leaves with it: %v", err))
+	}
+}
+
+// drainable asks whether somebody could take over what the node has.
+func drainable(ctx context.Context, node *hive.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	return node.Drainable(ctx)
+}
+
+// leaveHive ends the process at the second signal.
+func (a *app) leaveHive() {
+	a.logs.Warn("left at the second signal; the others notice and take the share over")
+	a.leave()
 }
 
 // joinConfig reads the flags of join.
@@ -74,6 +154,15 @@ func joinConfig(c *cli.Context) (hive.Config, error) {
 	if err != nil {
 		return hive.Config{}, err
 	}
+	if ttl := c.Duration("lease-ttl"); ttl < leastLeaseTTL {
+		return hive.Config{}, usageError("--lease-ttl %s: want %s or more", ttl, leastLeaseTTL)
+	}
+	var engineMemory int64
+	if size := c.String("engine-memory"); size != "" {
+		if engineMemory, err = parseSize(size, machine.Memory()); err != nil {
+			return hive.Config{}, usageError("--engine-memory %s: %w", size, err)
+		}
+	}
 	return hive.Config{
 		Peer:      c.Args().First(),
 		Name:      c.String("name"),
@@ -85,6 +174,9 @@ func joinConfig(c *cli.Context) (hive.Config, error) {
 		Capacity:  c.Int("capacity"),
 		Labels:    labels,
 		Token:     c.String("token"),
+
+		LeaseTTL:     c.Duration("lease-ttl"),
+		EngineMemory: engineMemory,
 	}, nil
 }
 

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"hive/hive"
 )
 
 func (a *app) nodesCommand() *cli.Command {
@@ -28,24 +32,36 @@ func (a *app) nodes(c *cli.Context) error {
 		return err
 	}
 	defer client.Close()
-	nodes, err := client.Nodes(c.Context)
+	nodes, err := client.NodesWithHealth(c.Context)
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
 		return writeJSON(a.screen.out, nodes)
 	}
-	return table(a.screen.out, "NAME\tPID\tADDRESS\tCAPACITY\tROLE\tVERSION\tLABELS", len(nodes), func(i int) []any {
+	return table(a.screen.out, "NAME\tID\tPID\tADDRESS\tCAPACITY\tROLE\tETCD\tENGINE\tVERSION\tLABELS", len(nodes), func(i int) []any {
 		n := nodes[i]
-		return []any{n.Name, n.PID, n.Address, n.Capacity, role(n.Leader), n.Version, labelText(n.Labels)}
+		return []any{n.Name, n.ID, n.PID, n.Address, n.Capacity, role(n), cmp.Or(n.Member, "-"), healthText(n.Health), n.Version, labelText(n.Labels)}
 	})
 }
 
-func role(leader bool) string {
-	if leader {
-		return "leader"
+func role(n hive.NodeInfo) string {
+	role := "peer"
+	if n.Leader {
+		role = "leader"
 	}
-	return "peer"
+	if n.Draining {
+		role += ", draining"
+	}
+	return role
+}
+
+// healthText is how a node's engine fares: cores in use, memory, and how late iterations start.
+func healthText(h *hive.Health) string {
+	if h == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f CPU, %d MiB, %s late", h.CPU, h.Memory>>20, h.Late.Round(100*time.Microsecond))
 }
 
 // labelText is labels as they are given on the command line, sorted.

@@ -15,6 +15,10 @@ type progress struct {
 	hive.Progress
 	Phase hive.Phase
 	Nodes int // 0 for a local run
+
+	Paused  bool
+	Unowned int         // slots that no node has room for
+	Load    []hive.Load // planned and actual, by scenario
 }
 
 const barWidth = 38 // columns between the brackets, where the terminal has room
@@ -22,14 +26,36 @@ const barWidth = 38 // columns between the brackets, where the terminal has room
 // status is the line that tells the whole run in numbers.
 func (p progress) status() string {
 	line := fmt.Sprintf("%s (%s), %d/%d VUs, %d complete and %d interrupted iterations",
-		cmp.Or(p.Phase, hive.Running), clock(p.Elapsed), p.VUs, p.VUsMax, p.Iterations, p.Interrupted)
+		p.phase(), clock(p.Elapsed), p.VUs, p.VUsMax, p.Iterations, p.Interrupted)
 	if p.Dropped > 0 {
 		line += fmt.Sprintf(", %d dropped", p.Dropped)
 	}
 	if p.Nodes > 0 {
 		line += fmt.Sprintf(", %d %s", p.Nodes, plural(p.Nodes, "node"))
 	}
+	if p.Unowned > 0 {
+		line += fmt.Sprintf(", %d %s without a node", p.Unowned, plural(p.Unowned, "VU"))
+	}
 	return line
+}
+
+// phase is what the run is at, in a word.
+func (p progress) phase() string {
+	if p.Paused {
+		return "paused"
+	}
+	return string(cmp.Or(p.Phase, hive.Running))
+}
+
+// text is what stands right of a scenario's bar: with the rate that it has and the one that it should have, where that
+// is known.
+func (p progress) text(s hive.ScenarioProgress) string {
+	for _, l := range p.Load {
+		if l.Scenario == s.Name && (l.Planned > 0 || l.Actual > 0) {
+			return fmt.Sprintf("%s  %.1f of %.1f iters/s", s.Text, l.Actual, l.Planned)
+		}
+	}
+	return s.Text
 }
 
 // clock writes a duration as 01.0s, 2m03.4s or 1h00m07.0s.
@@ -52,7 +78,7 @@ func (p progress) lines() string {
 	var b strings.Builder
 	b.WriteString(p.status() + "\n")
 	for _, s := range p.Scenarios {
-		fmt.Fprintf(&b, "%s %s [%4.0f%% ] %s\n", p.padded(s.Name), mark(s), percent(s), s.Text)
+		fmt.Fprintf(&b, "%s %s [%4.0f%% ] %s\n", p.padded(s.Name), mark(s), percent(s), p.text(s))
 	}
 	return b.String()
 }
@@ -63,13 +89,14 @@ func (p progress) block(width int, color bool) string {
 	b.WriteString("\n" + clip(p.status(), width-1) + "\n")
 	for _, s := range p.Scenarios {
 		left := p.padded(s.Name) + " " + mark(s) + " ["
-		room := min(barWidth, width-1-utf8.RuneCountInString(left)-len("] ")-utf8.RuneCountInString(s.Text))
+		text := p.text(s)
+		room := min(barWidth, width-1-utf8.RuneCountInString(left)-len("] ")-utf8.RuneCountInString(text))
 		if room < 5 {
-			b.WriteString(clip(fmt.Sprintf("%s%4.0f%% ] %s", left, percent(s), s.Text), width-1) + "\n")
+			b.WriteString(clip(fmt.Sprintf("%s%4.0f%% ] %s", left, percent(s), text), width-1) + "\n")
 			continue
 		}
 		done, rest := bar(s, room)
-		b.WriteString(left + done + paint(color, faint, rest) + "] " + s.Text + "\n")
+		b.WriteString(left + done + paint(color, faint, rest) + "] " + text + "\n")
 	}
 	return b.String()
 }

@@ -52,6 +52,18 @@ func TestStatusCounts(t *testing.T) {
 	}
 }
 
+func TestProgressOfAHive(t *testing.T) {
+	p := sampleProgress()
+	p.Nodes, p.Unowned, p.Paused = 3, 2, true
+	p.Load = []hive.Load{{Scenario: "steady", Planned: 200, Actual: 199.84}, {Scenario: "late"}}
+	got := p.lines()
+	for _, want := range []string{"paused (1m01.2s)", ", 3 nodes, 2 VUs without a node\n", "2 VUs  1.0s/2s  199.8 of 200.0 iters/s\n", "] waiting  3.0s\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0:                                "00.0s",

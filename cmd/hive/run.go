@@ -26,7 +26,7 @@ func (a *app) runCommand() *cli.Command {
 			"The first Ctrl-C ends the test, the second leaves at once.",
 		Flags: join(scriptCommandFlags(true), outcomeFlags(), hiveFlags(false), []cli.Flag{
 			&cli.BoolFlag{Name: "detach", Usage: "with --remote: print the run's id and leave; `hive attach` follows it"},
-		}),
+		}, policyFlags()),
 		Action: a.run,
 	}
 }
@@ -39,13 +39,17 @@ func (a *app) run(c *cli.Context) error {
 	if remote == "" && slices.Contains(c.FlagNames(), "remote") {
 		return usageError("--remote is empty: name a node of the hive, host:port or a URL, or leave the flag out to run here")
 	}
+	policy, err := parsePolicy(c, a.lookup)
+	if err != nil {
+		return err
+	}
 	ctx, stop := interruptible(c.Context, func() { a.leaveRun(remote) })
 	defer stop()
 	s, err := a.open(ctx, c)
 	if err != nil {
 		return interruptedError(ctx, err)
 	}
-	j, err := a.job(c, s)
+	j, err := a.job(c, s, policy)
 	if err != nil {
 		return err
 	}
@@ -74,11 +78,12 @@ type job struct {
 }
 
 // job is everything that the command line, the environment and the script say about this run.
-func (a *app) job(c *cli.Context, s script) (job, error) {
+func (a *app) job(c *cli.Context, s script, policy hive.Policy) (job, error) {
 	if err := checkSupported(s.options, c.String("remote") != ""); err != nil {
 		return job{}, err
 	}
 	flags := hive.Flags{
+		Policy:       policy,
 		NoThresholds: c.Bool("no-thresholds"),
 		SummaryMode:  c.String("summary-mode"),
 		NoColor:      !colorAllowed(c.Bool("no-color"), a.lookup),
@@ -129,7 +134,7 @@ func (a *app) runLocal(ctx context.Context, c *cli.Context, j job, d *display) e
 	if err := sinks.start(j, engine.Registry(), a.lookup, a.screen.out); err != nil {
 		return errors.Join(err, engine.Close())
 	}
-	local := &hive.Local{Name: j.Name, Options: j.Options, Flags: j.Flags, Engine: engine, Phase: d.Phase, Warn: func(s string) { j.Log.Warn(s) }}
+	local := &hive.Local{Name: j.Name, Options: j.Options, Flags: j.Flags, Engine: engine, Share: part, Phase: d.Phase, Warn: func(s string) { j.Log.Warn(s) }}
 	stop := d.Follow(engine.Progress)
 	r := local.Run(ctx, context.WithoutCancel(ctx))
 	stop()
@@ -159,6 +164,9 @@ func execution(remote string) string {
 // stopTimeout is how long a hive has to take the request to stop a run.
 const stopTimeout = 10 * time.Second
 
+// stopPause is between two attempts at that.
+const stopPause = 200 * time.Millisecond
+
 // runRemote hands the job to a hive and follows it to its end. Ctrl-C asks the hive to stop the run and goes on
 // following: the summary still comes.
 func (a *app) runRemote(ctx context.Context, c *cli.Context, j job, d *display) error {
@@ -172,6 +180,7 @@ func (a *app) runRemote(ctx context.Context, c *cli.Context, j job, d *display) 
 		return interruptedError(ctx, err)
 	}
 	if c.Bool("detach") {
+		a.logs.Info(fmt.Sprintf("the run was submitted; follow it with: hive attach --remote %s %s", c.String("remote"), run))
 		_, err := fmt.Fprintln(a.screen.out, run)
 		return err
 	}
@@ -194,7 +203,18 @@ func (a *app) runRemote(ctx context.Context, c *cli.Context, j job, d *display) 
 func (a *app) askToStop(ctx context.Context, client *hive.Client, run string) {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	if err := client.Stop(ctx, run, hive.StopRequest{Mode: hive.StopInterrupt, By: submitter(), Kind: hive.KindInterrupted}); err != nil {
+	var err error
+	for ctx.Err() == nil {
+		err = client.Stop(ctx, run, hive.StopRequest{Mode: hive.StopInterrupt, By: submitter(), Kind: hive.KindInterrupted})
+		if err == nil || !hive.Passing(err) {
+			break
+		}
+		select { // etcd or a node may be away for a moment
+		case <-time.After(stopPause):
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
 		a.logs.Error("the hive could not be asked to stop the run", slog.String("run", run), slog.Any("error", err))
 	}
 }

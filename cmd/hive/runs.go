@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"hive/hive"
 )
 
 func (a *app) runsCommand() *cli.Command {
@@ -34,6 +36,10 @@ func (a *app) runs(c *cli.Context) error {
 	}
 	return table(a.screen.out, "RUN\tSCRIPT\tPHASE\tVERDICT\tSUBMITTED\tBY", len(runs), func(i int) []any {
 		r := runs[i]
-		return []any{r.ID, r.Name, r.Phase, cmp.Or(r.Verdict, "-"), r.Submitted.Local().Format(time.DateTime), cmp.Or(r.Submitter, "-")}
+		phase := r.Phase
+		if r.Paused != nil && phase == hive.Running {
+			phase = "paused"
+		}
+		return []any{r.ID, r.Name, phase, cmp.Or(r.Verdict, "-"), r.Submitted.Local().Format(time.DateTime), cmp.Or(r.Submitter, "-")}
 	})
 }

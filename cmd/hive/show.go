@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -32,7 +33,7 @@ func (a *app) show(c *cli.Context) error {
 	defer client.Close()
 	run, err := client.Show(c.Context, id)
 	if err != nil {
-		return err
+		return unknownRun(err)
 	}
 	if c.Bool("json") {
 		return writeJSON(a.screen.out, run)
@@ -46,7 +47,7 @@ func (a *app) printRun(r hive.RunInfo) error {
 		{"run", r.ID},
 		{"script", r.Name},
 		{"submitted", r.Submitted.Local().Format(time.DateTime) + by(r.Submitter)},
-		{"phase", string(r.Phase)},
+		{"phase", phaseText(r)},
 	}
 	if r.Verdict != "" {
 		rows = append(rows, [2]string{"verdict", string(r.Verdict)})
@@ -54,8 +55,26 @@ func (a *app) printRun(r hive.RunInfo) error {
 	if r.Failure != nil {
 		rows = append(rows, [2]string{"reason", r.Failure.Error()})
 	}
+	if r.Epoch > 0 {
+		rows = append(rows, [2]string{"epoch", strconv.Itoa(r.Epoch)})
+	}
+	for _, m := range r.Members {
+		rows = append(rows, [2]string{"node", memberText(m)})
+	}
+	for _, g := range r.Gone {
+		rows = append(rows, [2]string{"gone", goneText(g)})
+	}
+	if r.Unowned > 0 {
+		rows = append(rows, [2]string{"no node for", fmt.Sprintf("%d %s", r.Unowned, plural(r.Unowned, "VU"))})
+	}
+	for _, l := range r.Ledger {
+		rows = append(rows, [2]string{"ledger", l.Scenario + ": " + l.String()})
+	}
 	for _, w := range r.Warnings {
 		rows = append(rows, [2]string{"warning", w})
+	}
+	for _, e := range r.Timeline {
+		rows = append(rows, [2]string{"event", fmt.Sprintf("%s %s", clock(e.At), e)})
 	}
 	t := tabwriter.NewWriter(a.screen.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -65,6 +84,32 @@ func (a *app) printRun(r hive.RunInfo) error {
 		return err
 	}
 	return r.Plan.Write(a.screen.out)
+}
+
+func phaseText(r hive.RunInfo) string {
+	if r.Paused != nil && r.Phase == hive.Running {
+		return fmt.Sprintf("%s, paused at %s%s", r.Phase, clock(r.Paused.At), by(r.Paused.By))
+	}
+	return string(r.Phase)
+}
+
+func memberText(m hive.Member) string {
+	text := fmt.Sprintf("%s: %d of %d VUs", m.Name, m.VUs, m.Capacity)
+	if m.Weight != m.Capacity {
+		text += fmt.Sprintf(", weight %d", m.Weight)
+	}
+	return text
+}
+
+func goneText(g hive.Gone) string {
+	how := "left"
+	if g.Lost {
+		how = "lost at " + clock(g.Proven)
+	}
+	if g.Reason != "" {
+		how += ": " + g.Reason
+	}
+	return fmt.Sprintf("%s: had %d %s, %s", g.Name, g.VUs, plural(g.VUs, "VU"), how)
 }
 
 func by(submitter string) string {
