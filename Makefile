@@ -5,8 +5,9 @@ TAG     := $(shell git describe --tags --exact-match 2>/dev/null)
 COMMIT  := $(shell git rev-parse --short=10 HEAD 2>/dev/null)
 LDFLAGS := $(if $(TAG),-X main.version=$(TAG)) $(if $(COMMIT),-X main.commit=$(COMMIT))
 BENCH   ?= .
+CHAOSFLAGS ?= -for 10m
 
-.PHONY: help build test race lint bench demo clean
+.PHONY: help build test race lint bench demo chaos chaos-short clean
 
 build: ## build bin/hive and bin/target
 	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/hive ./cmd/target
@@ -34,8 +35,15 @@ demo: build ## three nodes on this machine run a test together
 	$(GO) build -trimpath -buildvcs=false -o bin/demo ./examples/demo
 	bin/demo
 
+chaos: build ## break hives for as long as CHAOSFLAGS says ('-for 1h -seed 42'), and check what the target saw; prints its seed
+	$(GO) build -trimpath -buildvcs=false -o bin/chaos ./cmd/chaos
+	bin/chaos $(CHAOSFLAGS)
+
+chaos-short: ## the fixed cases of chaos that every change has to pass (7 minutes)
+	@$(MAKE) --no-print-directory chaos CHAOSFLAGS='-suite short'
+
 clean: ## remove what the other targets made
 	rm -rf bin
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

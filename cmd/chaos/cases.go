@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// kase is one hive, one run on it, and what is done to them.
+type kase struct {
+	name      string
+	load      load
+	nodes     []int // capacities
+	net       bool  // in network namespaces
+	ttl       time.Duration
+	args      []string // further arguments of hive run
+	faults    []fault
+	exits     []int // exit codes of hive run that are right; 0 when empty
+	anyLosses bool  // faults that cost more than the default of --max-loss are meant to
+}
+
+// load is what the run sends.
+type load struct {
+	executor string
+	seconds  int
+	amount   int           // rate per second, VUs, or iterations (of each VU)
+	vus      int           // where amount is something else
+	sleep    time.Duration // of an iteration
+}
+
+func (k kase) describe() string {
+	var parts []string
+	for _, f := range k.faults {
+		parts = append(parts, fmt.Sprintf("%.1fs %s", f.at.Seconds(), f.what))
+	}
+	return fmt.Sprintf("%s %d for %ds, iterations of %s, %d nodes: %s", k.load.executor, k.load.amount, k.load.seconds, k.load.sleep, len(k.nodes), strings.Join(parts, ", "))
+}
+
+// timed says that the number of iterations follows from rate and time.
+func (l load) timed() bool { return strings.HasSuffix(l.executor, "arrival-rate") }
+
+// counted says that the number of iterations is given.
+func (l load) counted() bool { return strings.HasSuffix(l.executor, "-iterations") }
+
+// script is the test: every iteration says who it is, and then takes its time.
+func (l load) script() string {
+	sleep := ""
+	if l.sleep > 0 {
+		sleep = fmt.Sprintf("sleep(%g);", l.sleep.Seconds())
+	}
+	return fmt.Sprintf(`import http from 'k6/http';
+import exec from 'k6/execution';
+import { sleep } from 'k6';
+export const options = { discardResponseBodies: true, scenarios: { s: %s } };
+export default function () {
+  const s = exec.scenario, v = exec.vu;
+  http.get(http.url`+"`${__ENV.TARGET}/hit?i=${s.iterationInTest}&vu=${v.idInTest}&n=${v.iterationInScenario}`"+`);
+  %s
+}
+export function teardown() { http.get(__ENV.TARGET + '/teardown'); }
+`, l.scenario(), sleep)
+}
+
+func (l load) scenario() string {
+	end := fmt.Sprintf("gracefulStop: '%gs'", max(2, l.sleep.Seconds()+1))
+	switch l.executor {
+	case "constant-arrival-rate":
+		return fmt.Sprintf("{ executor: '%s', rate: %d, timeUnit: '1s', duration: '%ds', preAllocatedVUs: %d, %s }", l.executor, l.amount, l.seconds, l.vus, end)
+	case "ramping-arrival-rate":
+		return fmt.Sprintf("{ executor: '%s', startRate: %d, timeUnit: '1s', stages: [{ duration: '%ds', target: %d }], preAllocatedVUs: %d, %s }", l.executor, l.amount/2, l.seconds, l.amount, l.vus, end)
+	case "constant-vus":
+		return fmt.Sprintf("{ executor: '%s', vus: %d, duration: '%ds', %s }", l.executor, l.amount, l.seconds, end)
+	case "ramping-vus":
+		return fmt.Sprintf("{ executor: '%s', startVUs: %d, stages: [{ duration: '%ds', target: %d }], gracefulRampDown: '1s', %s }", l.executor, l.amount/2, l.seconds, l.amount, end)
+	case "externally-controlled":
+		return fmt.Sprintf("{ executor: '%s', vus: %d, maxVUs: %d, duration: '%ds' }", l.executor, l.amount, l.vus, l.seconds)
+	case "shared-iterations":
+		return fmt.Sprintf("{ executor: '%s', vus: %d, iterations: %d, maxDuration: '%ds', %s }", l.executor, l.vus, l.amount, l.seconds, end)
+	case "per-vu-iterations":
+		return fmt.Sprintf("{ executor: '%s', vus: %d, iterations: %d, maxDuration: '%ds', %s }", l.executor, l.vus, l.amount, l.seconds, end)
+	}
+	panic("no such executor: " + l.executor)
+}
+
+func arrivals(seconds, rate, vus int, sleep time.Duration) load {
+	return load{executor: "constant-arrival-rate", seconds: seconds, amount: rate, vus: vus, sleep: sleep}
+}
+
+// shortCases are the ones that every change has to pass.
+func shortCases() []kase {
+	ms := time.Millisecond
+	cases := []kase{
+		{name: "kill", load: arrivals(18, 200, 60, 10*ms), nodes: []int{100, 100, 100},
+			faults: []fault{kill(4*time.Second, 1), restart(9*time.Second, 1)}},
+		{name: "leaders", load: arrivals(24, 200, 60, 10*ms), nodes: []int{0, 0, 0, 100, 100},
+			faults: []fault{killLeader(4 * time.Second), restartDead(8 * time.Second), killLeader(13 * time.Second), restartDead(17 * time.Second)}},
+		{name: "drain-and-join", load: load{executor: "constant-vus", seconds: 18, amount: 30, sleep: 100 * ms}, nodes: []int{100, 100, 100},
+			faults: []fault{join(4*time.Second, 100), drain(9*time.Second, 1)}},
+		{name: "shared", load: load{executor: "shared-iterations", seconds: 60, amount: 6000, vus: 30, sleep: 50 * ms}, nodes: []int{100, 100, 100},
+			faults: []fault{kill(3*time.Second, 2)}, anyLosses: true},
+		{name: "per-vu", load: load{executor: "per-vu-iterations", seconds: 60, amount: 4, vus: 30, sleep: 3 * time.Second}, nodes: []int{100, 100, 100},
+			faults: []fault{kill(4*time.Second, 1)}, anyLosses: true},
+		{name: "stopped", load: arrivals(22, 200, 60, 10*ms), nodes: []int{100, 100, 100}, anyLosses: true,
+			faults: []fault{freeze(3*time.Second, 1, 2*time.Second), freeze(9*time.Second, 2, 8*time.Second)}},
+		{name: "engine", load: load{executor: "ramping-vus", seconds: 16, amount: 30, sleep: 100 * ms}, nodes: []int{100, 100, 100}, anyLosses: true,
+			faults: []fault{killEngine(4*time.Second, 1)}},
+		{name: "pause", load: load{executor: "externally-controlled", seconds: 14, amount: 10, vus: 30, sleep: 100 * ms}, nodes: []int{100, 100},
+			faults: []fault{tell(3*time.Second, "scale", "--vus", "30"), tell(6*time.Second, "pause"), tell(9*time.Second, "resume")}},
+		{name: "client", load: arrivals(12, 200, 60, 10*ms), nodes: []int{100, 100}, faults: []fault{killClient(3 * time.Second)}},
+		{name: "outage", load: arrivals(40, 100, 30, 10*ms), nodes: []int{100, 100, 100}, anyLosses: true,
+			faults: []fault{killAll(5 * time.Second), restartDead(9 * time.Second)}},
+		{name: "partition", load: arrivals(30, 200, 60, 10*ms), nodes: []int{100, 100, 100, 100}, net: true, anyLosses: true,
+			faults: []fault{cut(4*time.Second, 3, 10*time.Second)}},
+		{name: "one-way", load: arrivals(30, 200, 60, 10*ms), nodes: []int{100, 100, 100, 100}, net: true, anyLosses: true,
+			faults: []fault{mute(4*time.Second, 3, 10*time.Second)}},
+	}
+	for i := range cases {
+		cases[i].ttl = 3 * time.Second
+	}
+	return cases
+}
+
+// randomCase draws a case.
+func randomCase(r *rand.Rand, number int) kase {
+	sleeps := []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 3 * time.Second, 60 * time.Second}
+	k := kase{name: fmt.Sprintf("random-%d", number), ttl: time.Duration(2+r.IntN(4)) * time.Second, anyLosses: true}
+	k.load.sleep = sleeps[r.IntN(len(sleeps))]
+	k.load.seconds = 30 + r.IntN(60)
+	k.load.vus = 30 + r.IntN(60)
+	k.load.executor = []string{"constant-arrival-rate", "ramping-arrival-rate", "constant-vus", "ramping-vus", "externally-controlled",
+		"shared-iterations", "per-vu-iterations"}[r.IntN(7)]
+	perVU := max(1, int(float64(k.load.seconds)/(k.load.sleep.Seconds()+0.02))) // as many as a VU can do
+	switch {
+	case k.load.timed():
+		k.load.amount = max(1, min(300, k.load.vus*perVU/k.load.seconds*8/10))
+	case k.load.executor == "shared-iterations":
+		k.load.amount = min(6000, k.load.vus*perVU/2)
+	case k.load.executor == "per-vu-iterations":
+		k.load.amount = min(500, max(1, perVU/2))
+	default:
+		k.load.amount = k.load.vus
+	}
+	for range 3 + r.IntN(3) {
+		k.nodes = append(k.nodes, 100)
+	}
+	if r.IntN(3) == 0 {
+		k.nodes[0] = 0
+	}
+	k.net = r.IntN(2) == 0 && canNetwork()
+	k.faults = randomFaults(r, k)
+	return k
+}
+
+// randomFaults draws a schedule in which a majority of the first three nodes, which hold etcd, lives at any time.
+func randomFaults(r *rand.Rand, k kase) []fault {
+	var all []fault
+	at := 3 * time.Second
+	for at < time.Duration(k.load.seconds-8)*time.Second {
+		i := r.IntN(len(k.nodes))
+		long := time.Duration(500+r.IntN(9000)) * time.Millisecond
+		again := at + long
+		switch n := r.IntN(9); {
+		case n == 0:
+			all = append(all, kill(at, i), restart(again, i))
+		case n == 1:
+			all = append(all, killLeader(at), restartDead(again))
+		case n == 2:
+			all = append(all, freeze(at, i, long))
+		case n == 3:
+			all = append(all, killEngine(at, i))
+		case n == 4 && k.net:
+			all = append(all, cut(at, i, long))
+		case n == 5 && k.net:
+			all = append(all, mute(at, i, long))
+		case n == 6:
+			all = append(all, freezeEngine(at, i, min(long, 5*time.Second)))
+		case n == 7 && len(all) == 0:
+			all = append(all, killAll(at), restartDead(again))
+		default:
+			all = append(all, tell(at, "pause"), tell(again, "resume"))
+		}
+		at = again + time.Duration(6+r.IntN(8))*time.Second
+	}
+	return all
+}
