@@ -23,6 +23,7 @@ func (p *performance) check(res *hive.Result, start time.Time, code int) *review
 	p.checkIDs(r, hits)
 	p.checkPlan(r, hits, start)
 	p.checkRestored(r, hits, start)
+	p.checkExact(r, hits, start)
 	p.checkTimeline(r, res)
 	return r
 }
@@ -40,7 +41,7 @@ func (p *performance) checkCode(r *review, res *hive.Result, code int) {
 	if p.anyLosses {
 		right = append(right, 98)
 	}
-	if !p.clientGone && !slices.Contains(right, code) {
+	if !p.clientGone.Load() && !slices.Contains(right, code) {
 		r.wrong("exit code %d, want one of %v (verdict %s, %v)", code, right, res.Verdict, res.Failure)
 	}
 	switch res.Verdict {
@@ -160,8 +161,34 @@ func arrivalTimes(hits []hit) []time.Time {
 	return times
 }
 
+// checkExact looks at every full second, when no node that sends load was harmed.
+func (p *performance) checkExact(r *review, hits []hit, start time.Time) {
+	if !p.exact {
+		return
+	}
+	counts := make([]int, p.load.seconds)
+	for _, h := range hits {
+		if i := int(h.at.Sub(start) / time.Second); i >= 0 && i < len(counts) {
+			counts[i]++
+		}
+	}
+	worst := 0
+	for i, n := range counts {
+		if off := n - p.load.amount; max(off, -off) > max(worst, -worst) {
+			worst = off
+		}
+		if off := math.Abs(float64(n - p.load.amount)); off > max(2, float64(p.load.amount)/100) {
+			r.wrong("second %d: %d requests, planned %d", i, n, p.load.amount)
+		}
+	}
+	r.notes = append(r.notes, fmt.Sprintf("the worst second is off by %+d of %d", worst, p.load.amount))
+}
+
 // gap is a stretch in which less arrived than was planned.
 type gap struct{ from, to time.Duration }
+
+// step is how finely gaps are looked for.
+const step = 250 * time.Millisecond
 
 // checkRestored finds how long the load was missing after each fault.
 func (p *performance) checkRestored(r *review, hits []hit, start time.Time) {
@@ -175,9 +202,11 @@ func (p *performance) checkRestored(r *review, hits []hit, start time.Time) {
 		if i+1 < len(p.faults) {
 			next = p.faults[i+1].began.Sub(start)
 		}
+		// The gap that the fault made begins with it, or with its end; others are the machine's own.
 		back := time.Duration(0)
 		for _, g := range gaps {
-			if g.to > at && g.from < next {
+			near := g.from <= max(at, f.until.Sub(start))+2*time.Second
+			if g.to > at && g.from < next-step && near {
 				back = max(back, min(g.to, next)-at)
 			}
 		}
@@ -207,7 +236,6 @@ func (p *performance) allowed(f injected) time.Duration {
 
 // gaps are the stretches of quarter seconds in which less than nine tenths of the plan arrived.
 func (p *performance) gaps(hits []hit, start time.Time) []gap {
-	const step = 250 * time.Millisecond
 	counts := make([]int, p.load.seconds*int(time.Second/step))
 	for _, h := range hits {
 		if i := int(h.at.Sub(start) / step); i >= 0 && i < len(counts) {
@@ -240,7 +268,7 @@ func (p *performance) checkTimeline(r *review, res *hive.Result) {
 	for _, f := range p.faults {
 		words := strings.Fields(f.what)
 		switch {
-		case words[0] == "kill" && words[1] == "engine" && !has("engine-died", "node-lost"),
+		case words[0] == "kill" && words[1] == "engine" && !p.spared.Load() && !has("engine-died", "node-lost"),
 			words[0] == "kill" && words[1] == "all" && !has("outage"),
 			words[0] == "kill" && words[1] == "leader" && !has("leader"),
 			words[0] == "kill" && strings.HasPrefix(words[1], "n") && !has("node-lost", "leader"),

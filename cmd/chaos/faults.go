@@ -22,7 +22,6 @@ type fault struct {
 type injected struct {
 	fault
 	began, until time.Time
-	node         string
 }
 
 func simple(at time.Duration, what string, do func(ctx context.Context, p *performance) error) fault {
@@ -56,7 +55,12 @@ func killLeader(at time.Duration) fault {
 
 func killEngine(at time.Duration, i int) fault {
 	f := simple(at, fmt.Sprintf("kill engine of n%d", i), func(_ context.Context, p *performance) error {
-		for _, pid := range p.swarm.node[i].engines() {
+		pids := p.swarm.node[i].engines()
+		if len(pids) == 0 {
+			p.note("n%d has no engine", i)
+			p.spared.Store(true)
+		}
+		for _, pid := range pids {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				return err
 			}
@@ -89,7 +93,7 @@ func killAll(at time.Duration) fault {
 
 func killClient(at time.Duration) fault {
 	return simple(at, "kill client", func(_ context.Context, p *performance) error {
-		p.clientGone = true
+		p.clientGone.Store(true)
 		return p.client.Process.Kill()
 	})
 }
@@ -105,7 +109,7 @@ func restart(at time.Duration, i int) fault {
 
 // restartDead starts all nodes that are dead, at once: those that hold etcd may need each other.
 func restartDead(at time.Duration) fault {
-	return simple(at, "start dead nodes", func(ctx context.Context, p *performance) error {
+	f := simple(at, "start dead nodes", func(ctx context.Context, p *performance) error {
 		errs := make(chan error)
 		count := 0
 		for _, n := range p.swarm.node {
@@ -120,6 +124,8 @@ func restartDead(at time.Duration) fault {
 		}
 		return errors.Join(all...)
 	})
+	f.harms = true // when all were dead, the load is missing until they are a hive again
+	return f
 }
 
 func join(at time.Duration, capacity int) fault {
@@ -201,6 +207,6 @@ func tell(at time.Duration, command string, args ...string) fault {
 	f := simple(at, strings.Join(append([]string{command}, args...), " "), func(ctx context.Context, p *performance) error {
 		return p.tell(ctx, command, append(args[:len(args):len(args)], p.run)...)
 	})
-	f.harms = command == "pause" || command == "scale"
+	f.harms = true
 	return f
 }

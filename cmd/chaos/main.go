@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -24,7 +25,7 @@ import (
 func main() {
 	var c config
 	flag.StringVar(&c.bin, "bin", "bin/hive", "the program hive")
-	flag.StringVar(&c.suite, "suite", "random", "short: the fixed cases; random: cases drawn from the seed until the time is over")
+	flag.StringVar(&c.suite, "suite", "random", "short or long: fixed cases; random: cases drawn from the seed until the time is over")
 	flag.Uint64Var(&c.seed, "seed", 0, "of the random cases; 0 draws one")
 	flag.DurationVar(&c.length, "for", 10*time.Minute, "how long random cases are drawn")
 	flag.StringVar(&c.only, "only", "", "run only the cases whose name matches this regular expression")
@@ -52,7 +53,7 @@ func run(ctx context.Context, c config) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	if c.list {
-		for _, k := range shortCases() {
+		for _, k := range slices.Concat(shortCases(), longCases()) {
 			fmt.Println(k.name)
 		}
 		return nil
@@ -91,8 +92,11 @@ func run(ctx context.Context, c config) error {
 // source gives one case after the other.
 func source(c config) (func() (kase, bool), error) {
 	switch c.suite {
-	case "short":
+	case "short", "long":
 		rest := shortCases()
+		if c.suite == "long" {
+			rest = longCases()
+		}
 		return func() (k kase, ok bool) {
 			if len(rest) == 0 {
 				return kase{}, false
@@ -112,7 +116,7 @@ func source(c config) (func() (kase, bool), error) {
 			return randomCase(rand.New(rand.NewPCG(c.seed, n)), int(n)), time.Now().Before(end)
 		}, nil
 	}
-	return nil, fmt.Errorf("-suite %q: want short or random", c.suite)
+	return nil, fmt.Errorf("-suite %q: want short, long or random", c.suite)
 }
 
 // play runs one case and prints what came of it.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hive/hive"
@@ -24,8 +25,8 @@ type performance struct {
 
 	run        string // its id
 	client     *exec.Cmd
-	clientGone bool
-	output     bytes.Buffer // of the client
+	clientGone atomic.Bool
+	spared     atomic.Bool // an engine that was to be killed was not there
 
 	mu     sync.Mutex
 	faults []injected
@@ -101,10 +102,21 @@ func (p *performance) perform(ctx context.Context) (*review, error) {
 	if err != nil {
 		return nil, err
 	}
+	faults, over := context.WithCancel(ctx)
+	defer over()
+	go func() {
+		select {
+		case <-ended:
+			if !p.clientGone.Load() {
+				over() // what was to come is left out
+			}
+		case <-faults.Done():
+		}
+	}()
 	var doing sync.WaitGroup
 	errs := make([]error, len(p.kase.faults))
 	for i, f := range p.kase.faults {
-		doing.Go(func() { errs[i] = p.inject(ctx, start, f) })
+		doing.Go(func() { errs[i] = p.inject(ctx, faults, start, f) })
 	}
 	doing.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -115,7 +127,7 @@ func (p *performance) perform(ctx context.Context) (*review, error) {
 		return nil, err
 	}
 	code := -1
-	if !p.clientGone {
+	if !p.clientGone.Load() {
 		select {
 		case <-ended:
 			code = p.client.ProcessState.ExitCode()
@@ -214,9 +226,10 @@ func (p *performance) firstHit(ctx context.Context, ended <-chan struct{}) (time
 	}
 }
 
-func (p *performance) inject(ctx context.Context, start time.Time, f fault) error {
-	if err := wait(ctx, time.Until(start.Add(f.at))); err != nil {
-		return err
+// inject carries a fault out when its time comes, unless the run is over by then.
+func (p *performance) inject(ctx, faults context.Context, start time.Time, f fault) error {
+	if wait(faults, time.Until(start.Add(f.at))) != nil {
+		return ctx.Err()
 	}
 	i := injected{fault: f, began: time.Now()}
 	var err error
@@ -225,7 +238,7 @@ func (p *performance) inject(ctx context.Context, start time.Time, f fault) erro
 	p.faults = append(p.faults, i)
 	slices.SortFunc(p.faults, func(a, b injected) int { return a.began.Compare(b.began) })
 	p.mu.Unlock()
-	if err != nil {
+	if err != nil && faults.Err() == nil {
 		return fmt.Errorf("%s: %w", f.what, err)
 	}
 	return nil
