@@ -24,7 +24,8 @@ func (e *Engine) Adjust(d time.Duration) {
 }
 
 // Extend moves the fence: until deadline iterations may start and requests be sent. When it passes, nothing starts and
-// what runs is interrupted; a later Extend lets the engine go on. Without a fence it does nothing.
+// what runs is interrupted; a later Extend lets the engine go on. A deadline that has passed closes the fence at once;
+// any other that is earlier than the present one changes nothing. Without a fence it does nothing.
 func (e *Engine) Extend(deadline time.Time) { e.fence.Extend(deadline) }
 
 // ScaleAt sets how many VUs an externally-controlled scenario runs in the whole test from a moment on the run's clock

@@ -275,9 +275,13 @@ func (w *swarm) checkRate(server *server, planned int) {
 	w.t.Helper()
 	seen := server.counts("rate.")
 	dropped := 0
+	var ledgers [][]executor.Ledger
 	for _, e := range w.engines {
-		for _, n := range e.Ledger()[0].Dropped {
-			dropped += int(n)
+		ledgers = append(ledgers, e.Ledger())
+		for _, l := range e.Ledger() { // VUs that loop drop nothing
+			for _, n := range l.Dropped {
+				dropped += int(n)
+			}
 		}
 	}
 	for id, n := range seen {
@@ -286,7 +290,7 @@ func (w *swarm) checkRate(server *server, planned int) {
 		}
 	}
 	if got := len(seen) + dropped; got != planned {
-		w.t.Errorf("%d iterations of the rate were seen and %d dropped, want %d together", len(seen), dropped, planned)
+		w.t.Errorf("%d iterations of the rate were seen and %d dropped, want %d together: %+v", len(seen), dropped, planned, ledgers)
 	}
 }
 

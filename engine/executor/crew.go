@@ -128,7 +128,7 @@ func (c *crew) halt(ctx context.Context, now time.Duration) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range c.of {
-		c.sheet.change(&l.use, unused, max(l.since, end))
+		l.book(unused, max(l.since, end))
 	}
 	return now
 }
@@ -325,7 +325,7 @@ func (c *crew) start(ctx context.Context, l *looper, at time.Duration) {
 		l.since = max(l.since, at)
 	}
 	if l.awaited {
-		c.sheet.change(&l.use, waiting, l.since)
+		l.book(waiting, l.since)
 		return
 	}
 	l.wanted.Store(true)
@@ -333,10 +333,10 @@ func (c *crew) start(ctx context.Context, l *looper, at time.Duration) {
 		return
 	}
 	if l.inside && !l.blocked {
-		c.sheet.change(&l.use, looping, l.since)
+		l.book(looping, l.since)
 		return
 	}
-	c.sheet.change(&l.use, waiting, l.since)
+	l.book(waiting, l.since)
 	c.spawn(ctx, l)
 }
 
@@ -353,8 +353,8 @@ func (c *crew) spawn(ctx context.Context, l *looper) {
 func (c *crew) release(l *looper, at, grace time.Duration) {
 	l.wanted.Store(false)
 	l.warming = false
+	l.book(unused, max(l.since, at))
 	l.since = max(l.since, at)
-	c.sheet.change(&l.use, unused, l.since)
 	switch {
 	case !l.running:
 	case l.blocked || grace == 0:
@@ -423,7 +423,7 @@ func (c *crew) close() {
 			c.Pool.Put(c.index, c.offset+l.slot)
 			l.vu = nil
 		}
-		c.sheet.change(&l.use, unused, max(l.since, min(c.Clock.Now(), c.ends())))
+		l.book(unused, max(l.since, min(c.Clock.Now(), c.ends())))
 	}
 	c.over = true
 	c.settleOver()

@@ -46,8 +46,9 @@ type Ledger struct {
 	// Reached is the moment on the run's clock up to which every own iteration that was due has been begun, dropped or
 	// lost (arrival-rate executors).
 	Reached time.Duration `json:"reached,omitempty"`
-	// Active is how long VUs were looping while they were meant to, all VUs together (looping executors).
-	Active time.Duration `json:"active,omitempty"`
-	// Handover is how long VUs that were to start here waited for another node to let them go, or to be initialised.
-	Handover time.Duration `json:"handover,omitempty"`
+	// Active is for how many seconds VUs were looping while they were meant to, all VUs together (looping executors).
+	Active float64 `json:"active,omitempty"`
+	// Handover is for how many seconds VUs that were to start here waited for another node to let them go, or to be
+	// initialised.
+	Handover float64 `json:"handover,omitempty"`
 }

@@ -41,8 +41,9 @@ func newFence(clock func() int64) *Fence {
 // Open reports whether load may be sent at this moment.
 func (f *Fence) Open() bool { return f == nil || f.clock() < f.deadline.Load() }
 
-// Extend keeps the fence open until deadline, which opens it again where it has closed. A deadline before the present
-// one changes nothing.
+// Extend keeps the fence open until deadline, which opens it again where it has closed. One that has passed says that
+// the lease is over, and closes the fence at once; any other that is earlier than the present one comes late, and
+// changes nothing.
 func (f *Fence) Extend(deadline time.Time) {
 	if f == nil {
 		return
@@ -51,7 +52,11 @@ func (f *Fence) Extend(deadline time.Time) {
 	d := time.Until(deadline)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if d <= 0 || now+int64(d) <= f.deadline.Load() {
+	if d <= 0 {
+		f.close()
+		return
+	}
+	if now+int64(d) <= f.deadline.Load() {
 		return
 	}
 	f.expire() // a stretch that is over before anybody saw it
@@ -64,6 +69,25 @@ func (f *Fence) Extend(deadline time.Time) {
 		f.open = true
 		f.shut, f.cut = context.WithCancelCause(context.Background())
 		close(f.opened)
+	}
+}
+
+// Close closes the fence at once: nothing begins, and what runs is interrupted. Extend opens it again.
+func (f *Fence) Close() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.close()
+}
+
+// close is Close; the caller holds mu.
+func (f *Fence) close() {
+	f.deadline.Store(math.MinInt64)
+	f.expire()
+	if f.timer != nil {
+		f.timer.Stop()
 	}
 }
 

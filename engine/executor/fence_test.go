@@ -75,11 +75,73 @@ func TestFence(t *testing.T) {
 	})
 }
 
+// A lease that is known to be over closes the fence before its deadline.
+func TestFenceClosedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, shut := range []func(*Fence){
+			(*Fence).Close,
+			func(f *Fence) { f.Extend(time.Now()) },
+			func(f *Fence) { f.Extend(time.Now().Add(-time.Hour)) },
+		} {
+			var skew time.Duration
+			f := fakeFence(&skew)
+			f.Extend(time.Now().Add(time.Minute))
+			ctx, free := f.Bind(t.Context())
+			shut(f)
+			if synctest.Wait(); f.Open() || !errors.Is(context.Cause(ctx), ErrFenced) {
+				t.Errorf("open %v, the cause of the interruption is %v", f.Open(), context.Cause(ctx))
+			}
+			free()
+			select {
+			case <-f.Opened():
+				t.Error("said to be open")
+			default:
+			}
+			shut(f) // again
+			f.Extend(time.Now().Add(time.Second))
+			again, free := f.Bind(t.Context())
+			if !f.Open() || again.Err() != nil {
+				t.Error("not opened again")
+			}
+			time.Sleep(time.Second)
+			if synctest.Wait(); f.Open() || again.Err() == nil {
+				t.Error("not closed at the deadline after it was opened again")
+			}
+			free()
+		}
+	})
+}
+
+// Behind a fence that is closed at once iterations are interrupted, and none begins until it is opened.
+func TestFenceClosedUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newField(400 * time.Millisecond)
+		var skew time.Duration
+		fence := fakeFence(&skew)
+		fence.Extend(time.Now().Add(time.Hour))
+		time.AfterFunc(1500*time.Millisecond, func() { fence.Extend(time.Now()) })
+		time.AfterFunc(3*time.Second, func() { fence.Extend(time.Now().Add(time.Hour)) })
+		ex, _, _ := onClock(t, f, `{"executor":"constant-vus","vus":2,"duration":"5s"}`, fence, false)
+		if err := ex.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range f.times(-1) {
+			if at > 1500*time.Millisecond && at < 3*time.Second {
+				t.Errorf("an iteration began at %v, behind the fence", at)
+			}
+		}
+		if l := ex.Ledger(); l.Interrupted != 2 || l.Active != 7 {
+			t.Errorf("%+v, want 2 interrupted and 7 s active", l)
+		}
+	})
+}
+
 func TestNoFence(t *testing.T) {
 	var f *Fence
 	ctx, free := f.Bind(t.Context())
 	defer free()
 	f.Extend(time.Now())
+	f.Close()
 	select {
 	case <-f.Opened():
 	default:

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -486,10 +487,10 @@ func (n *nest) judge() {
 		}
 	}
 	if planned := n.s.PlannedVUTime(); planned > 0 {
-		spent := all.Active + all.Handover
+		spent := time.Duration(math.Round((all.Active + all.Handover) * float64(time.Second)))
 		slack := time.Duration(n.moved) * 20 * time.Millisecond // until there are marks for VUs from elsewhere
 		if short := planned - spent - n.empty; short < 0 && n.s.Executor == ConstantVUs || short > slack {
-			t.Errorf("%v active, %v handed over, %v without a node: %v short of the planned %v", all.Active, all.Handover, n.empty, short, planned)
+			t.Errorf("%v s active, %v s handed over, %v without a node: %v short of the planned %v", all.Active, all.Handover, n.empty, short, planned)
 		}
 		if spent > planned {
 			t.Errorf("%v were spent of %v planned", spent, planned)

@@ -16,10 +16,11 @@ type sharedIterations struct {
 	taken atomic.Int64 // begun from the row
 	limit atomic.Int64 // how many may be
 	half  atomic.Int64 // the count at which to ask for more
+	ahead *forecast
 }
 
 func newSharedIterations(b *base, e Epoch) (*sharedIterations, error) {
-	x := &sharedIterations{crew: newCrew(b, level(b.max))}
+	x := &sharedIterations{crew: newCrew(b, level(b.max)), ahead: newForecast()}
 	first, err := newRow(b.scenario, b.index, e)
 	if err != nil {
 		return nil, err
@@ -46,8 +47,10 @@ func (e *sharedIterations) Run(ctx context.Context) error {
 func (e *sharedIterations) work(ctx context.Context, l *looper) {
 	fenced := e.Fence != nil
 	for l.may() && e.clear() && !(fenced && ctx.Err() != nil) {
+		e.ahead.begin(l)
 		n, number, ok := e.take()
 		if !ok {
+			e.ahead.cancel(l)
 			return
 		}
 		if n >= e.half.Load() && e.half.Swap(math.MaxInt64) < math.MaxInt64 {
@@ -55,7 +58,9 @@ func (e *sharedIterations) work(ctx context.Context, l *looper) {
 		}
 		inVU := l.n.Add(1) - 1
 		it := Iteration{Scenario: e.index, InTest: number, InInstance: n, InVU: inVU}
-		if !e.iterate(ctx, l.vu, it) && ctx.Err() != nil {
+		complete := e.iterate(ctx, l.vu, it)
+		e.ahead.end(l)
+		if !complete && ctx.Err() != nil {
 			return
 		}
 	}
@@ -105,13 +110,13 @@ func (e *sharedIterations) Marks() Marks {
 	if e.frozen() {
 		return Marks{Limit: limit}
 	}
-	vus := e.present()
-	if vus == 0 {
-		return Marks{Limit: limit} // what nobody here can do, others may
+	want, ahead := e.taken.Load(), e.ahead.look(e.crew)
+	for _, slot := range e.slots {
+		if l := e.of[slot]; !l.awaited { // what nobody here can do, others may
+			want += ahead.due(l.began.Load())
+		}
 	}
-	ended := e.counts.completed.Load() + e.counts.interrupted.Load()
-	ahead := e.pace.ahead(ended, countedAhead, vus)
-	return Marks{Limit: max(limit, min(e.row.Load().total, e.taken.Load()+ahead))}
+	return Marks{Limit: max(limit, min(e.row.Load().total, want))}
 }
 
 // Allow raises the number.
@@ -123,8 +128,7 @@ func (e *sharedIterations) Allow(m Marks) {
 	}
 	taken := e.taken.Load()
 	if m.Limit < e.row.Load().total {
-		// VUs may all begin at the same moment, however slow they are.
-		e.half.Store(min(taken+(m.Limit-taken)/2, m.Limit-e.present()))
+		e.half.Store(taken + (m.Limit-taken)/2)
 	}
 	e.limit.Store(m.Limit)
 	e.raise()

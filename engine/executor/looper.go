@@ -14,6 +14,7 @@ type looper struct {
 	n      atomic.Int64 // iterations begun in the VU's life, here and before; written by its goroutine
 	limit  atomic.Int64 // of n, where every slot has marks of its own
 	half   atomic.Int64 // the n at which to ask for more
+	began  atomic.Int64 // when its counted iteration began, as by forecast.now; 0 between two
 
 	vu VU // its goroutine's own while that runs
 
@@ -77,10 +78,10 @@ func (l *looper) begin() bool {
 		return false
 	}
 	now := max(l.since, c.Clock.Now())
-	if !l.gained && now-l.since <= tooLate {
-		now = l.since // it took no more than a moment
+	if !l.gained && now-l.since <= moment {
+		now = l.since
 	}
-	c.sheet.change(&l.use, looping, now)
+	l.book(looping, now)
 	l.inside = true
 	c.active.Add(1)
 	return true
@@ -96,9 +97,9 @@ func (l *looper) leave() {
 	}
 	if l.may() { // it was cut and goes on, or has nothing left to do
 		l.since = max(l.since, c.Clock.Now())
-		c.sheet.change(&l.use, unused, l.since)
+		l.book(unused, l.since)
 		if !c.trade.ended(l) {
-			c.sheet.change(&l.use, waiting, l.since)
+			l.book(waiting, l.since)
 		}
 	}
 	l.cut()
@@ -130,11 +131,11 @@ func (l *looper) pass(stretch context.Context) bool {
 	if c.clear() && c.trade.allowed(l) {
 		return true
 	}
-	if !l.block(true, false) {
+	if !l.block(true, c.Fence.Open()) {
 		return false
 	}
-	paused := true // and nothing else
-	defer func() { l.block(false, paused) }()
+	open := true
+	defer func() { l.block(false, open) }()
 	timer := newTimer()
 	for {
 		raised := c.raised()
@@ -145,12 +146,11 @@ func (l *looper) pass(stretch context.Context) bool {
 			c.Clock.wait(timer, c.Clock.Now()+1, nil, stretch.Done(), c.halted)
 			continue
 		case !c.Fence.Open():
-			paused = false
+			open = false
 			raised = c.Fence.Opened()
 		case c.trade.allowed(l):
 			return true
 		default:
-			paused = false
 			c.starve()
 		}
 		select {
@@ -161,9 +161,19 @@ func (l *looper) pass(stretch context.Context) bool {
 	}
 }
 
+// book notes what the VU's time goes to from a moment on; crew.mu is held. If something has kept it from looping no
+// longer than a moment, that was time in which it looped, too.
+func (l *looper) book(to usage, at time.Duration) {
+	if l.use == briefly && at-l.since <= moment {
+		l.crew.sheet.change(&l.use, looping, l.since)
+	}
+	l.crew.sheet.change(&l.use, to, at)
+}
+
 // block books that the VU is kept from looping though it is wanted, or no longer so. It reports whether it is wanted.
-// After a pause of the run, and nothing else, no time has passed.
-func (l *looper) block(on, paused bool) bool {
+// Unless the fence is not open, or was not, what keeps it may have taken no more than a moment of the run: marks that
+// are about to be raised, or a pause, in which no time passes.
+func (l *looper) block(on, open bool) bool {
 	c := l.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,16 +182,20 @@ func (l *looper) block(on, paused bool) bool {
 		return wanted
 	}
 	l.blocked = on
-	use, by := unused, int64(-1)
-	if !on {
-		use, by = looping, 1
+	use, by := looping, int64(1)
+	switch {
+	case on && open:
+		use, by = briefly, -1
+	case on:
+		use, by = unused, -1
+	case !open && l.use == briefly:
+		l.use = unused
 	}
 	c.active.Add(by)
 	if wanted {
-		if !paused {
-			l.since = max(l.since, c.Clock.Now())
-		}
-		c.sheet.change(&l.use, use, l.since)
+		now := max(l.since, c.Clock.Now())
+		l.book(use, now)
+		l.since = now
 	}
 	return wanted
 }

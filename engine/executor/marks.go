@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// How much work marks are to reach ahead.
+// How far marks of looping executors are to reach ahead. It matters little: they keep numbers, and no work.
 const (
-	loopingAhead = 6 * time.Second // numbers only are skipped when a node dies: about as long as that takes to be known
-	countedAhead = 1500 * time.Millisecond
-	loopingFirst = 32 // iterations of each VU, as long as the pace is not known
+	loopingAhead = 6 * time.Second // about as long as it takes to be known that a node has died
+	loopingFirst = 32              // iterations of each VU, as long as the pace is not known
 )
 
-// pacer says how far marks have to reach ahead.
+// pacer says how far marks of looping executors have to reach ahead.
 type pacer struct {
 	at      time.Time // of the last measurement
 	n       int64     // iterations ended then
@@ -58,16 +57,6 @@ func (c *crew) raised() <-chan struct{} {
 func (c *crew) raise() {
 	close(c.more)
 	c.more = make(chan struct{})
-}
-
-// present is how many own VUs do not wait for another node; crew.mu is held.
-func (c *crew) present() (n int64) {
-	for _, slot := range c.slots {
-		if !c.of[slot].awaited {
-			n++
-		}
-	}
-	return n
 }
 
 // frozen reports that a promise keeps the marks of counted iterations from being raised; crew.mu is held.

@@ -10,10 +10,11 @@ import (
 type perVUIterations struct {
 	*crew
 	permits map[int]int64 // by slot, the number that its VU does not begin; guarded by crew.mu
+	ahead   *forecast
 }
 
 func newPerVUIterations(b *base, e Epoch) *perVUIterations {
-	x := &perVUIterations{crew: newCrew(b, level(b.max)), permits: map[int]int64{}}
+	x := &perVUIterations{crew: newCrew(b, level(b.max)), permits: map[int]int64{}, ahead: newForecast()}
 	x.enlist(x, e)
 	return x
 }
@@ -38,16 +39,17 @@ func (e *perVUIterations) work(ctx context.Context, l *looper) {
 	fenced := e.Fence != nil
 	for l.may() && e.clear() && !e.ended(l) && !(fenced && ctx.Err() != nil) {
 		n := l.n.Load()
-		if e.Marked {
-			if n >= l.limit.Load() {
-				return
-			}
-			if n >= l.half.Load() && l.half.Swap(math.MaxInt64) < math.MaxInt64 {
-				e.ask()
-			}
+		if e.Marked && n >= l.limit.Load() {
+			return
 		}
+		e.ahead.begin(l)
 		l.n.Store(n + 1)
-		if !e.loop(ctx, l.vu, l.slot, n) && ctx.Err() != nil {
+		if e.Marked && n >= l.half.Load() && l.half.Swap(math.MaxInt64) < math.MaxInt64 {
+			e.ask()
+		}
+		complete := e.loop(ctx, l.vu, l.slot, n)
+		e.ahead.end(l)
+		if !complete && ctx.Err() != nil {
 			return
 		}
 	}
@@ -67,31 +69,33 @@ func (e *perVUIterations) Marks() Marks {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	m := Marks{Slots: make(map[int]int64, len(e.of))}
-	ended := e.counts.completed.Load() + e.counts.interrupted.Load()
-	ahead := int64(0)
-	if vus := int64(max(1, len(e.slots))); !e.frozen() {
-		ahead = max(1, e.pace.ahead(ended, countedAhead, vus)/vus)
+	for slot := range e.of {
+		m.Slots[slot] = e.permits[slot]
 	}
+	if e.frozen() {
+		return m
+	}
+	ahead := e.ahead.look(e.crew)
 	for slot, l := range e.of {
-		m.Slots[slot] = e.mark(slot, l.n.Load(), ahead)
+		if !l.awaited && !l.leaving {
+			n := l.n.Load() // first
+			m.Slots[slot] = e.mark(slot, n, ahead.due(l.began.Load()))
+		}
 	}
 	for _, epoch := range e.line.queue {
 		if len(epoch.Work) == 0 {
 			continue
 		}
 		for slot, next := range epoch.Work[e.index].Next {
-			m.Slots[slot] = max(m.Slots[slot], e.mark(slot, next, ahead))
+			m.Slots[slot] = max(m.Slots[slot], e.mark(slot, next, ahead.due(0)))
 		}
 	}
 	return m
 }
 
-// mark is what a slot wants; with nothing ahead, what it has.
-func (e *perVUIterations) mark(slot int, n, ahead int64) int64 {
-	if ahead == 0 {
-		return e.permits[slot]
-	}
-	return max(e.permits[slot], min(e.scenario.Iterations, n+ahead))
+// mark is what a slot wants that has begun n iterations and is going to begin some more.
+func (e *perVUIterations) mark(slot int, n, due int64) int64 {
+	return max(e.permits[slot], min(e.scenario.Iterations, n+due))
 }
 
 // Allow raises the numbers.

@@ -38,7 +38,7 @@ func factory(r *Record, node string, capacity int) hive.Factory {
 		if err := json.Unmarshal(job.Options, &opts); err != nil {
 			return nil, fmt.Errorf("simulation: options: %w", err)
 		}
-		e := &engine{life: &life{node: node, capacity: capacity, held: map[int]time.Duration{}}}
+		e := &engine{life: newLife(node, capacity)}
 		e.Engine = hivetest.New(hivetest.Config{Scenarios: opts.Scenarios, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked,
 			Tick: look, Stale: stale, Begun: e.life.began})
 		e.life.clock = e.Engine.Now
@@ -51,10 +51,7 @@ func factory(r *Record, node string, capacity int) hive.Factory {
 func (e *engine) Run(ctx context.Context, start time.Time, first executor.Epoch, setup json.RawMessage) error {
 	e.life.take(first, time.Since(start))
 	err := e.Engine.Run(ctx, start, first, setup)
-	var reached time.Duration
-	for _, scenario := range e.Ledger() {
-		reached = max(reached, scenario.Reached)
-	}
+	reached, _ := e.come()
 	e.life.end(reached)
 	if errors.Is(err, hivetest.ErrInterrupted) {
 		return &hive.Failure{Kind: hive.KindInterrupted, Message: "interrupted"}
@@ -78,8 +75,21 @@ func (e *engine) Commit(next executor.Epoch) error {
 }
 
 func (e *engine) Receive(slots []executor.Handover) {
-	e.life.receive(slots)
+	reached, _ := e.come()
+	e.life.receive(slots, reached)
 	e.Engine.Receive(slots)
+}
+
+// Released waits for the record, so that the taker goes on after the last
+// iteration that is in it.
+func (e *engine) Released() []executor.Handover { return e.life.released(e.come()) }
+
+// come is how far the arrivals have come, and how many iterations were begun.
+func (e *engine) come() (reached time.Duration, started int64) {
+	for _, scenario := range e.Ledger() {
+		reached, started = max(reached, scenario.Reached), started+scenario.Started
+	}
+	return reached, started
 }
 
 func (e *engine) Extend(deadline time.Time) {

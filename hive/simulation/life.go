@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +37,9 @@ type life struct {
 	promised *executor.Epoch
 	held     map[int]time.Duration // slots owned, and since when
 	awaited  map[int]bool
+	next     map[int]int64             // by slot: the VU's next iteration
+	giving   map[int]bool              // slots given up whose last iterations may not be written down yet
+	gave     map[int]executor.Handover // and those whose are
 	spells   []spell
 	holes    []hole
 	deadline time.Time // of the fence
@@ -49,6 +54,13 @@ func (l *life) began(it hivetest.Iteration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begun = append(l.begun, it)
+	if it.Slot >= 0 {
+		l.next[it.Slot] = max(l.next[it.Slot], it.Index+1)
+	}
+}
+
+func newLife(node string, capacity int) *life {
+	return &life{node: node, capacity: capacity, held: map[int]time.Duration{}, next: map[int]int64{}, giving: map[int]bool{}, gave: map[int]executor.Handover{}}
 }
 
 // promise notes that nothing is begun from an epoch's beginning on.
@@ -77,10 +89,19 @@ func (l *life) take(next executor.Epoch, now time.Duration) {
 	for slot := range l.held {
 		if !own.Has(slot) {
 			l.release(slot, handover)
+			l.giving[slot] = true
+		}
+	}
+	for i, w := range next.Work {
+		for local, n := range w.Next {
+			slot := next.Share.Base(i) + local
+			l.next[slot] = max(l.next[slot], n)
 		}
 	}
 	l.awaited = map[int]bool{}
 	for slot := range own.Values() {
+		delete(l.giving, slot)
+		delete(l.gave, slot)
 		if _, has := l.held[slot]; has {
 			continue
 		}
@@ -102,33 +123,46 @@ func (l *life) release(slot int, at time.Duration) {
 	delete(l.held, slot)
 }
 
-// receive notes slots that their owners before let go.
-func (l *life) receive(slots []executor.Handover) {
-	now := l.clock()
+// receive notes slots that their owners before let go; what they have to do
+// begins where the engine has come to.
+func (l *life) receive(slots []executor.Handover, reached time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, h := range slots {
 		if l.awaited[h.Slot] {
 			delete(l.awaited, h.Slot)
-			l.held[h.Slot] = max(l.taken[len(l.taken)-1].From, now)
+			l.next[h.Slot] = max(l.next[h.Slot], h.Next)
+			l.held[h.Slot] = max(l.taken[len(l.taken)-1].From, reached)
 		}
 	}
 }
 
+// released are the slots given up, once all that was due before has been begun
+// and written down: reached is how far the engine has come, started how many
+// iterations it has begun.
+func (l *life) released(reached time.Duration, started int64) (all []executor.Handover) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.taken); n > 0 && reached >= l.taken[n-1].From && started == int64(len(l.begun)) {
+		for slot := range l.giving {
+			l.gave[slot] = executor.Handover{Slot: slot, Next: l.next[slot]}
+		}
+		clear(l.giving)
+	}
+	for _, slot := range slices.Sorted(maps.Keys(l.gave)) {
+		all = append(all, l.gave[slot])
+	}
+	return all
+}
+
 // extend notes until when the fence is open. One that was closed in between
-// leaves a hole.
+// leaves a hole; the slots are still this engine's when it opens again.
 func (l *life) extend(deadline time.Time) {
 	run := l.clock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if was := l.deadline; len(l.taken) > 0 && !l.over && was.Before(now) {
-		shut := run - now.Sub(was)
-		l.holes = append(l.holes, hole{shut, run})
-		for slot := range l.held {
-			l.release(slot, shut)
-			l.held[slot] = run
-		}
+	if shut := time.Since(l.deadline); len(l.taken) > 0 && !l.over && shut > 0 {
+		l.holes = append(l.holes, hole{run - shut, run})
 	}
 	l.deadline = deadline
 }
