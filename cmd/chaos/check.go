@@ -202,12 +202,16 @@ func (p *performance) checkRestored(r *review, hits []hit, start time.Time) {
 		if i+1 < len(p.faults) {
 			next = p.faults[i+1].began.Sub(start)
 		}
-		// The gap that the fault made begins with it, or with its end; others are the machine's own.
-		back := time.Duration(0)
+		// The gap that the fault made begins with it; its end may cost a moment too. Others are the machine's own.
+		back, end := time.Duration(0), f.until.Sub(start)
 		for _, g := range gaps {
-			near := g.from <= max(at, f.until.Sub(start))+2*time.Second
-			if g.to > at && g.from < next-step && near {
+			if g.to <= at || g.from >= next-step {
+				continue
+			}
+			if g.from <= at+2*time.Second {
 				back = max(back, min(g.to, next)-at)
+			} else if length := g.to - g.from; g.from >= end && g.from <= end+3*time.Second && length > time.Second {
+				r.wrong("%s at %.1fs: after its end the load was missing for %.2fs", f.what, at.Seconds(), length.Seconds())
 			}
 		}
 		r.notes = append(r.notes, fmt.Sprintf("%s at %.1fs: load back after %.2fs", f.what, at.Seconds(), back.Seconds()))
