@@ -134,3 +134,15 @@ func BenchmarkTagSetStep(b *testing.B) {
 		base.WithAll([]Tag{{"method", "GET"}, {"status", "200"}, {"name", "http://a/"}})
 	}
 }
+
+// BenchmarkVUsMerge adds up the VUs of a hundred machines after ten hours of a ramp.
+func BenchmarkVUsMerge(b *testing.B) {
+	parts := make([]*Snapshot, 100)
+	for i := range parts {
+		parts[i] = machine(b, life{i % 3, 36_000, func(sec int) float64 { return float64(sec / 50) }})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Merge(parts...)
+	}
+}

@@ -83,7 +83,7 @@ func (m *merger) addCell(c *cell) {
 // addSeries adds a series of another snapshot.
 func (m *merger) addSeries(s *Series) {
 	e, fresh := m.entry(s.Metric, s.Kind, s.Contains, s.Tags, s.Submetrics)
-	if s.state.gauge != nil && s.state.gauge.ring != nil {
+	if s.state.gauge != nil && s.state.gauge.history != nil {
 		if s.state.gauge.set {
 			e.gauges = append(e.gauges, s.state.gauge)
 		}

@@ -126,6 +126,15 @@ func TestSnapshotRefusesDamage(t *testing.T) {
 	}
 }
 
+func TestSnapshotRefusesOtherVersions(t *testing.T) {
+	b := encode(t, &Snapshot{})
+	b[len(snapshotMagic)] = 1
+	err := new(Snapshot).UnmarshalBinary(b)
+	if want := "snapshot: version 1, this program reads version 2"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 // vusOf is the snapshot of a machine that reports values from one second of the run on.
 func vusOf(t *testing.T, from int, values ...float64) *Snapshot {
 	t.Helper()
@@ -178,6 +187,7 @@ func FuzzSnapshot(f *testing.F) {
 	s := NewStore(r, StoreOptions{Shards: 1})
 	s.Recorder(0).Record(r.Root().With("a", "b"), Extra{}, epoch, Value{r.Builtin().VUs, 3}, Value{r.Builtin().HTTPReqDuration, 3}, Value{r.Builtin().Checks, 3})
 	f.Add(encode(f, s.Snapshot())[3:])
+	f.Add(encode(f, Merge(crew(f, 5, 8, 450)...))[3:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		data := sealed(body)
 		var s Snapshot

@@ -23,10 +23,12 @@ import (
 //	    rate:    trues  total
 //	    trend:   the length of a sketch and the sketch
 //	    gauge:   1 if it is set (1 byte), then: last  min  max  time (varint)
-//	             1 if it has a ring (1 byte), then (varints): since  last  from  began  ended
-//	             entries, and for each: its second, counted from `from`, and its value
+//	             1 if it has a history (1 byte), then: the bucket from before the run
+//	             buckets, and if there are any: first and last second (varints)  log2 of a bucket's seconds
+//	             and for each run of equal buckets: its length and the bucket:
+//	                 flags (1 byte), and if it has values: machines  min  max (left out when it is min)
 //	CRC-32 (IEEE) of all before, 4 bytes little endian
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 var snapshotMagic = []byte("hm")
 
@@ -125,28 +127,10 @@ func (e *encoder) gauge(g *gauge) {
 	}
 	e.floats(g.last, g.min, g.max)
 	e.varint(g.at)
-	e.bool(g.ring != nil)
-	if r := g.ring; r != nil {
-		for _, sec := range []int64{r.since, r.last, r.from, r.began, r.ended} {
-			e.varint(sec)
-		}
-		e.uvarint(uint64(r.entries()))
-		for sec := r.from; sec <= r.last; sec++ {
-			if r.has[place(sec)] {
-				e.uvarint(uint64(sec - r.from))
-				e.floats(r.value[place(sec)])
-			}
-		}
+	e.bool(g.history != nil)
+	if g.history != nil {
+		e.history(g.history)
 	}
-}
-
-func (r *ring) entries() (n int) {
-	for sec := r.from; sec <= r.last; sec++ {
-		if r.has[place(sec)] {
-			n++
-		}
-	}
-	return n
 }
 
 // UnmarshalBinary replaces s by what MarshalBinary wrote. It fails, and leaves s as it was, on bytes
@@ -264,32 +248,7 @@ func (d *decoder) gauge() *gauge {
 	}
 	g.last, g.min, g.max, g.at = d.float(), d.float(), d.float(), d.varint()
 	if d.bool() {
-		g.ring = d.ring()
+		g.history = d.history()
 	}
 	return g
-}
-
-// maxSecond bounds the seconds of rings, far beyond any run.
-const maxSecond = 1 << 40
-
-func (d *decoder) ring() *ring {
-	r := &ring{since: d.varint(), last: d.varint(), from: d.varint(), began: d.varint(), ended: d.varint()}
-	for _, sec := range []int64{r.since, r.last, r.from, r.began, r.ended} {
-		if sec < -maxSecond || sec > maxSecond {
-			d.fail(fmt.Errorf("second %d of a run", sec))
-		}
-	}
-	if r.from > r.last || r.last-r.from >= ringSeconds {
-		d.fail(fmt.Errorf("seconds %d to %d in a ring of %d", r.from, r.last, ringSeconds))
-	}
-	for n := d.length(); n > 0 && d.err == nil; n-- {
-		sec, v := d.uvarint(), d.float()
-		if sec > uint64(r.last-r.from) {
-			d.fail(fmt.Errorf("second %d of a ring that ends at %d", sec, r.last-r.from))
-			break
-		}
-		at := place(r.from + int64(sec))
-		r.has[at], r.value[at] = true, v
-	}
-	return r
 }

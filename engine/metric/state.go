@@ -67,7 +67,7 @@ func (s *state) merge(o *state) {
 	}
 	if o.gauge != nil {
 		if s.gauge == nil {
-			s.gauge = newGauge(o.gauge.ring != nil)
+			s.gauge = newGauge(o.gauge.history != nil)
 		}
 		s.gauge.merge(o.gauge)
 	}

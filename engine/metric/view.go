@@ -169,7 +169,7 @@ type folder struct {
 }
 
 func (f *folder) add(s *Series) {
-	if g := s.state.gauge; g != nil && g.set && g.ring != nil {
+	if g := s.state.gauge; g != nil && g.set && g.history != nil {
 		f.gauges = append(f.gauges, g)
 	}
 	if f.first == nil {
