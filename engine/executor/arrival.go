@@ -183,7 +183,7 @@ func (e *arrival) settleOver() {
 		e.take(epoch)
 		e.at = Never
 	}
-	e.welcome(nil)
+	e.welcome(context.Background()) // nothing starts any more
 	e.letGo()
 }
 

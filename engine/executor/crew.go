@@ -434,6 +434,6 @@ func (c *crew) settleOver() {
 	for e, ok := c.line.begin(Never); ok; e, ok = c.line.begin(Never) {
 		c.take(e, false)
 	}
-	c.welcome(nil)
+	c.welcome(context.Background()) // nothing starts any more
 	c.letGo()
 }

@@ -65,6 +65,25 @@ func memoryGroups() (groups []memoryGroup) {
 	return groups
 }
 
+// OutOfMemoryKills is how many processes of this one's control group, and of those in it, the kernel has killed for want
+// of memory since there is the group; 0 where that cannot be learned.
+func OutOfMemoryKills() uint64 {
+	text, err := os.ReadFile(procGroup)
+	if err != nil {
+		return 0
+	}
+	for _, g := range groupPaths(string(text)) {
+		events := path.Join("/sys/fs/cgroup/memory", g.path, "memory.oom_control")
+		if g.v2 {
+			events = path.Join("/sys/fs/cgroup", g.path, "memory.events")
+		}
+		if _, err := os.Stat(events); err == nil {
+			return field(events, "oom_kill")
+		}
+	}
+	return 0
+}
+
 type groupPath struct {
 	path string
 	v2   bool
