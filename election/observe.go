@@ -21,7 +21,7 @@ func Observe(ctx context.Context, c *clientv3.Client, prefix string, seen func(L
 	first := true
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, try)
-		now, rev, err := Current(one, c, prefix)
+		now, key, rev, err := current(one, c, prefix)
 		cancel()
 		if err != nil {
 			_ = pause(ctx)
@@ -31,29 +31,40 @@ func Observe(ctx context.Context, c *clientv3.Client, prefix string, seen func(L
 			first, last = false, now
 			seen(now)
 		}
-		awaitEvent(ctx, c, prefix, rev+1)
+		awaitChange(ctx, c, prefix, key, rev+1)
 	}
 	return ctx.Err()
 }
 
 // Current reads who leads, and the revision at which that was true.
 func Current(ctx context.Context, c *clientv3.Client, prefix string) (Leader, int64, error) {
-	resp, err := c.Get(ctx, prefix, clientv3.WithFirstCreate()...)
-	if err != nil {
-		return Leader{}, 0, err
-	}
-	if len(resp.Kvs) == 0 {
-		return Leader{}, resp.Header.Revision, nil
-	}
-	kv := resp.Kvs[0]
-	return Leader{Value: string(kv.Value), Term: kv.CreateRevision}, resp.Header.Revision, nil
+	l, _, rev, err := current(ctx, c, prefix)
+	return l, rev, err
 }
 
-// awaitEvent returns at the first event under prefix, or when the watch breaks.
-func awaitEvent(ctx context.Context, c *clientv3.Client, prefix string, from int64) {
+// current also names the key that the leader has; it is empty when nobody leads.
+func current(ctx context.Context, c *clientv3.Client, prefix string) (l Leader, key string, rev int64, err error) {
+	resp, err := c.Get(ctx, prefix, clientv3.WithFirstCreate()...)
+	if err != nil || len(resp.Kvs) == 0 {
+		if resp != nil {
+			rev = resp.Header.Revision
+		}
+		return Leader{}, "", rev, err
+	}
+	kv := resp.Kvs[0]
+	return Leader{Value: string(kv.Value), Term: kv.CreateRevision}, string(kv.Key), resp.Header.Revision, nil
+}
+
+// awaitChange returns when the leader's key is deleted, at the first event when nobody leads, or when the watch breaks.
+// Candidates that come later do not change who leads.
+func awaitChange(ctx context.Context, c *clientv3.Client, prefix, key string, from int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for w := range c.Watch(clientv3.WithRequireLeader(ctx), prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
+	what, opts := key, []clientv3.OpOption{clientv3.WithRev(from), clientv3.WithFilterPut()}
+	if key == "" {
+		what, opts = prefix, []clientv3.OpOption{clientv3.WithRev(from), clientv3.WithPrefix()}
+	}
+	for w := range c.Watch(clientv3.WithRequireLeader(ctx), what, opts...) {
 		if w.Err() != nil {
 			_ = pause(ctx)
 			return

@@ -17,6 +17,7 @@ type KV struct {
 	Value     []byte
 	CreateRev int64
 	ModRev    int64
+	Lease     int64 // 0 for none
 }
 
 // Mirror is a local copy of the keys under a prefix (or of one key), kept
@@ -33,8 +34,9 @@ type Mirror struct {
 	kvs     map[string]KV
 	rev     int64
 	changed chan struct{}
-	nodes   []Node        // of a mirror of records, as they were decoded
-	nodesAt chan struct{} // what changed was then
+	records map[string]record // by key
+	nodes   []Node            // of a mirror of records, as they were decoded
+	nodesAt chan struct{}     // what changed was then
 }
 
 // NewMirror returns a mirror of all keys that begin with prefix.
@@ -166,7 +168,7 @@ func (m *Mirror) wake() {
 }
 
 func entry(kv *mvccpb.KeyValue) KV {
-	return KV{Value: kv.Value, CreateRev: kv.CreateRevision, ModRev: kv.ModRevision}
+	return KV{Value: kv.Value, CreateRev: kv.CreateRevision, ModRev: kv.ModRevision, Lease: kv.Lease}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -9,8 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
+
+// enterTry bounds one attempt to enter a record: it hangs while etcd has no leader.
+const enterTry = time.Second
 
 // Protocol numbers what nodes say to each other: keys, records and calls. Nodes
 // of different numbers do not work together; see [Nodes].
@@ -38,7 +44,8 @@ type Node struct {
 	Eligible bool `json:"eligible,omitempty"`
 	// Protocol is the [Protocol] that the node speaks.
 	Protocol int `json:"protocol"`
-	// Lease holds the record; revoking it takes the node out of the hive.
+	// Lease holds the record; revoking it takes the node out of the hive. It changes
+	// while a session lasts: what [Nodes] returns has the present one.
 	Lease  int64     `json:"lease"`
 	Cores  int       `json:"cores"`
 	Memory int64     `json:"memory"` // bytes the node may use
@@ -64,36 +71,65 @@ func New(c *clientv3.Client, nodes, names string) *Registry {
 // Register puts n's record and name under the session's lease and returns n
 // with its incarnation. A record that an earlier life of the same node left
 // behind is replaced; a name that another node holds fails with [ErrNameTaken].
+// While etcd does not answer it tries again, until ctx ends.
 func (r *Registry) Register(ctx context.Context, s *Session, n Node) (Node, error) {
 	if n.ID == "" || n.Name == "" || strings.Contains(n.ID+n.Name, "/") {
 		return n, fmt.Errorf("registry: node id %q and name %q must not be empty or contain a slash", n.ID, n.Name)
 	}
-	n.Incarnation, n.Protocol, n.Lease = 0, Protocol, int64(s.Lease())
-	value, err := json.Marshal(n)
-	if err != nil {
-		return n, fmt.Errorf("registry: %w", err)
-	}
+	n.Incarnation, n.Protocol = 0, Protocol
 	for {
-		taken, err := r.clear(ctx, n)
-		if err != nil {
-			return n, fmt.Errorf("registry: join: %w", err)
-		}
-		if taken {
-			return n, fmt.Errorf("%w: %q", ErrNameTaken, n.Name)
-		}
-		resp, err := r.client.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(r.nodes+n.ID), "=", 0), clientv3.Compare(clientv3.CreateRevision(r.names+n.Name), "=", 0)).
-			Then(clientv3.OpPut(r.nodes+n.ID, string(value), clientv3.WithLease(s.Lease())),
-				clientv3.OpPut(r.names+n.Name, n.ID, clientv3.WithLease(s.Lease()))).
-			Commit()
-		if err != nil {
-			return n, fmt.Errorf("registry: join: %w", err)
-		}
-		if resp.Succeeded {
-			n.Incarnation = resp.Header.Revision
+		n.Lease = int64(s.Lease())
+		entered, err := r.enter(ctx, n)
+		if entered > 0 {
+			n.Incarnation = entered
 			return n, nil
 		}
+		if err == nil || ctx.Err() == nil && passing(err) {
+			sleep(ctx, renewAgain)
+			continue
+		}
+		if errors.Is(err, ErrNameTaken) {
+			return n, err
+		}
+		return n, fmt.Errorf("registry: join: %w", err)
 	}
+}
+
+// enter makes one attempt to put the record, and returns its create revision; 0
+// without an error means that another one was faster.
+func (r *Registry) enter(ctx context.Context, n Node) (rev int64, err error) {
+	value, err := json.Marshal(n)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, enterTry)
+	defer cancel()
+	taken, err := r.clear(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if taken {
+		return 0, fmt.Errorf("%w: %q", ErrNameTaken, n.Name)
+	}
+	lease := clientv3.WithLease(clientv3.LeaseID(n.Lease))
+	resp, err := r.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(r.nodes+n.ID), "=", 0), clientv3.Compare(clientv3.CreateRevision(r.names+n.Name), "=", 0)).
+		Then(clientv3.OpPut(r.nodes+n.ID, string(value), lease), clientv3.OpPut(r.names+n.Name, n.ID, lease)).
+		Commit()
+	if err != nil || !resp.Succeeded {
+		return 0, err
+	}
+	return resp.Header.Revision, nil
+}
+
+// passing says whether an error is the lack of an answer: what was to be done
+// may have been done or not, and can be done again.
+func passing(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	var e rpctypes.EtcdError
+	return errors.As(rpctypes.Error(err), &e) && (e.Code() == codes.Unavailable || e.Code() == codes.DeadlineExceeded) || status.Code(err) == codes.Unavailable
 }
 
 // clear removes what an earlier life of n left, and says whether its name
@@ -119,27 +155,56 @@ func (r *Registry) clear(ctx context.Context, n Node) (taken bool, err error) {
 // Mirror returns a mirror of the node records; [Nodes] reads it.
 func (r *Registry) Mirror() *Mirror { return NewMirror(r.client, r.nodes) }
 
-// Nodes are the records of a mirror, sorted by name; they are decoded once for
-// each change. Labels are shared: do not modify them. A record that cannot be
-// read, or is of a node that speaks another protocol, is left out.
+// Nodes are the records of a mirror, sorted by name; each is decoded once for
+// each change of it. Labels are shared: do not modify them. A record that
+// cannot be read, or is of a node that speaks another protocol, is left out.
 func Nodes(m *Mirror) []Node {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.nodesAt != m.changed {
-		m.nodes, m.nodesAt = decode(m.kvs), m.changed
+		m.nodes, m.records = decode(m.kvs, m.records)
+		m.nodesAt = m.changed
 	}
 	return slices.Clone(m.nodes)
 }
 
-func decode(kvs map[string]KV) []Node {
-	nodes := make([]Node, 0, len(kvs))
-	for _, kv := range kvs {
-		var n Node
-		if json.Unmarshal(kv.Value, &n) == nil && n.Protocol == Protocol {
-			n.Incarnation = kv.CreateRev
-			nodes = append(nodes, n)
+// Find is the record under one key of a mirror.
+func Find(m *Mirror, key string) (Node, bool) {
+	kv, ok := m.Get(key)
+	if !ok {
+		return Node{}, false
+	}
+	r := read(kv)
+	return r.Node, r.readable
+}
+
+// record is a node as one revision of its key has it.
+type record struct {
+	Node
+	rev      int64
+	readable bool
+}
+
+func read(kv KV) record {
+	r := record{rev: kv.ModRev}
+	r.readable = json.Unmarshal(kv.Value, &r.Node) == nil && r.Protocol == Protocol
+	r.Incarnation, r.Lease = kv.CreateRev, kv.Lease
+	return r
+}
+
+// decode reads the records that have changed since was.
+func decode(kvs map[string]KV, was map[string]record) ([]Node, map[string]record) {
+	nodes, now := make([]Node, 0, len(kvs)), make(map[string]record, len(kvs))
+	for key, kv := range kvs {
+		r, ok := was[key]
+		if !ok || r.rev != kv.ModRev {
+			r = read(kv)
+		}
+		now[key] = r
+		if r.readable {
+			nodes = append(nodes, r.Node)
 		}
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
-	return nodes
+	return nodes, now
 }

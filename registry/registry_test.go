@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"sync"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"hive/registry"
 )
@@ -27,6 +30,11 @@ func TestMain(m *testing.M) {
 // store starts an etcd; stop ends it before the test does.
 func store(t *testing.T) (c *clientv3.Client, stop func()) {
 	t.Helper()
+	e, stop := serve(t, config(t))
+	return connect(t, e), stop
+}
+
+func config(t *testing.T) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Dir = t.TempDir()
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
@@ -34,6 +42,11 @@ func store(t *testing.T) (c *clientv3.Client, stop func()) {
 	any := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
 	cfg.ListenClientUrls, cfg.ListenPeerUrls = any, any
 	cfg.TickMs, cfg.ElectionMs = 50, 500
+	return cfg
+}
+
+func serve(t *testing.T, cfg *embed.Config) (e *embed.Etcd, stop func()) {
+	t.Helper()
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -41,12 +54,18 @@ func store(t *testing.T) (c *clientv3.Client, stop func()) {
 	stop = sync.OnceFunc(e.Close)
 	t.Cleanup(stop)
 	<-e.Server.ReadyNotify()
-	c, err = clientv3.New(clientv3.Config{Endpoints: []string{e.Clients[0].Addr().String()}, Logger: zap.NewNop()})
+	return e, stop
+}
+
+func connect(t *testing.T, e *embed.Etcd) *clientv3.Client {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.Clients[0].Addr().String()}, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, MaxDelay: time.Second, Multiplier: 1.6}, MinConnectTimeout: time.Second})}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return c, stop
+	return c
 }
 
 func session(t *testing.T, c *clientv3.Client) *registry.Session {
@@ -166,6 +185,47 @@ func TestSessionEnds(t *testing.T) {
 			}
 			eventually(t, m, "the node is gone", func() bool { return len(registry.Nodes(m)) == 0 })
 		})
+	}
+}
+
+// When etcd has another leader, a node's record goes over to a new lease and
+// stays the same life of the node; the old lease holds nothing any more.
+func TestSessionMovesToANewLease(t *testing.T) {
+	cfg := config(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that it can have twice
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	cfg.ListenClientUrls = []url.URL{{Scheme: "http", Host: l.Addr().String()}}
+	e, stop := serve(t, cfg)
+	c := connect(t, e)
+	r := registry.New(c, "/test/nodes/", "/test/names/")
+	m := mirror(t, r.Mirror())
+	s, err := registry.NewSession(t.Context(), c, 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Orphan)
+	was, err := r.Register(t.Context(), s, registry.Node{ID: "1", Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	serve(t, cfg) // it elects itself anew
+	eventually(t, m, "the record is under another lease", func() bool {
+		nodes := registry.Nodes(m)
+		return len(nodes) == 1 && nodes[0].Lease != was.Lease && nodes[0].Lease == int64(s.Lease())
+	})
+	if _, err := c.Revoke(t.Context(), clientv3.LeaseID(was.Lease)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Put(t.Context(), "/test/nodes/z", "{}"); err != nil { // what the mirror sees after the revocation
+		t.Fatal(err)
+	}
+	eventually(t, m, "the mirror is current", func() bool { _, ok := m.Get("/test/nodes/z"); return ok })
+	if now := registry.Nodes(m); len(now) != 1 || now[0].Incarnation != was.Incarnation {
+		t.Errorf("after the end of the old lease: got %+v, want the same life of the node", now)
 	}
 }
 

@@ -23,20 +23,33 @@ const (
 	grantTry = 2 * time.Second
 	// renewAgain is how long after a failed attempt the next one comes.
 	renewAgain = 50 * time.Millisecond
+	// oldKept is for how long a lease is kept beside the one that took its place:
+	// longer than anything put under it can have been on its way.
+	oldKept = 3 * enterTry
 )
 
 // Session is a lease that is kept alive. Its deadline is reckoned from the
 // moment the last confirmed renewal was sent, on a clock that counts the time
 // in which the machine was suspended; so a node that cannot reach etcd, or
 // that stood still, ends its session no later than etcd ends the lease.
+//
+// When etcd has another leader, the session goes over to a new lease, and what
+// the old one holds goes with it: a leader of etcd that stood still, and does
+// not know yet that there is another, revokes every lease that was not renewed
+// in its eyes, when it goes on. It does not know the new ones.
 type Session struct {
 	client   *clientv3.Client
-	id       clientv3.LeaseID
 	ttl      time.Duration
+	id       atomic.Int64 // the lease that new keys are put under
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
 	deadline atomic.Int64 // nanoseconds of sinceBoot
+
+	// Of keep alone, while it runs.
+	term uint64           // of etcd's leader, when the lease was granted
+	old  clientv3.LeaseID // that keys are moved away from; 0 for none
+	from time.Duration    // when it became the old one, as sinceBoot
 
 	mu    sync.Mutex // guards what follows, and is held while a hook is called
 	hooks map[*func(deadline time.Time)]struct{}
@@ -52,16 +65,17 @@ func NewSession(ctx context.Context, c *clientv3.Client, ttl time.Duration) (*Se
 	if err != nil {
 		return nil, fmt.Errorf("registry: take a lease: %w", err)
 	}
-	s := &Session{client: c, id: resp.ID, ttl: time.Duration(resp.TTL) * time.Second, done: make(chan struct{}),
+	s := &Session{client: c, ttl: time.Duration(resp.TTL) * time.Second, term: resp.RaftTerm, done: make(chan struct{}),
 		hooks: map[*func(time.Time)]struct{}{}}
+	s.id.Store(int64(resp.ID))
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.deadline.Store(int64(sent + s.ttl))
 	go s.keep()
 	return s, nil
 }
 
-// Lease is the id that keys are put under.
-func (s *Session) Lease() clientv3.LeaseID { return s.id }
+// Lease is the id that keys are put under. It may change.
+func (s *Session) Lease() clientv3.LeaseID { return clientv3.LeaseID(s.id.Load()) }
 
 // TTL is what etcd granted.
 func (s *Session) TTL() time.Duration { return s.ttl }
@@ -114,11 +128,21 @@ func (s *Session) Orphan() {
 // once. ctx bounds the revocation.
 func (s *Session) Close(ctx context.Context) error {
 	s.Orphan()
-	_, err := s.client.Revoke(ctx, s.id)
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return nil
+	var errs []error
+	for _, id := range s.leases() {
+		if _, err := s.client.Revoke(ctx, id); !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			errs = append(errs, err)
+		}
 	}
-	return err
+	return errors.Join(errs...)
+}
+
+// leases are those that hold the session's keys.
+func (s *Session) leases() []clientv3.LeaseID {
+	if s.old == 0 {
+		return []clientv3.LeaseID{s.Lease()}
+	}
+	return []clientv3.LeaseID{s.Lease(), s.old}
 }
 
 func (s *Session) keep() {
@@ -141,19 +165,34 @@ func (s *Session) keep() {
 	}
 }
 
-// renew asks etcd once; the deadline moves only when it says yes.
+// renew asks etcd once for each lease; the deadline moves only when it says yes
+// to all.
 func (s *Session) renew() error {
 	ctx, cancel := context.WithTimeout(s.ctx, min(renewTry, s.ttl/4, max(0, s.left())))
 	defer cancel()
 	sent := sinceBoot()
-	resp, err := s.client.KeepAliveOnce(ctx, s.id)
-	if err != nil {
-		return err
+	ttl, term := s.ttl, s.term
+	for _, id := range s.leases() {
+		resp, err := s.client.KeepAliveOnce(ctx, id)
+		if err != nil {
+			return err
+		}
+		if resp.TTL <= 0 {
+			return rpctypes.ErrLeaseNotFound
+		}
+		ttl, term = min(ttl, time.Duration(resp.TTL)*time.Second), resp.RaftTerm
 	}
-	if resp.TTL <= 0 {
-		return rpctypes.ErrLeaseNotFound
-	}
-	s.deadline.Store(int64(sent) + resp.TTL*int64(time.Second))
+	s.deadline.Store(int64(sent + ttl))
 	s.tell()
+	// What fails here is taken up after the next renewal: until it is done, both
+	// leases are kept.
+	switch {
+	case s.old != 0:
+		if moved, err := s.move(ctx); err == nil && moved == 0 && sinceBoot()-s.from > oldKept {
+			s.old = 0 // it runs out
+		}
+	case term != s.term:
+		s.change(ctx)
+	}
 	return nil
 }
