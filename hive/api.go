@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"hive/archive"
+	"hive/engine/executor"
 	"hive/engine/options"
 	"hive/registry"
 )
@@ -151,7 +152,7 @@ func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) error {
 
 func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
 	l, _ := n.currentLeader()
-	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.etcd.Endpoints(),
+	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.contact.known(),
 		Node: n.info.ID, Leader: l.Value, Version: Version})
 	return nil
 }
@@ -165,7 +166,7 @@ func (n *Node) getClock(w http.ResponseWriter, _ *http.Request) error {
 func (n *Node) getNodes(w http.ResponseWriter, r *http.Request) error {
 	if n.self.Load() == nil {
 		return refuse(http.StatusServiceUnavailable, codeUnavailable, "node %s is not in the hive at the moment: its etcd at %s does not answer, or has not for a while",
-			n.info.Name, strings.Join(n.etcd.Endpoints(), ", "))
+			n.info.Name, strings.Join(n.contact.known(), ", "))
 	}
 	writeJSON(w, http.StatusOK, n.nodeInfos(r))
 	return nil
@@ -371,17 +372,31 @@ func (n *Node) accept(sub Submission) (Spec, error) {
 	if err := sub.Flags.Policy.Validate(); err != nil {
 		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "policy: %v", err)
 	}
-	var members []Member
-	for _, r := range registry.Nodes(n.nodes) {
-		if r.Capacity > 0 {
-			members = append(members, Member{ID: r.ID, Name: r.Name, Capacity: r.Capacity})
-		}
-	}
-	if _, _, _, err := Deal(sub.Name, opts.Scenarios, members); err != nil {
+	if err := n.carries(sub, opts.Scenarios); err != nil {
 		return Spec{}, refuse(http.StatusConflict, codeCapacity, "%v", err)
 	}
 	return Spec{ID: sub.ID, Name: sub.Name, Archive: sub.Archive, Options: sub.Options, Flags: sub.Flags,
 		Submitter: sub.Submitter, Submitted: time.Now().UTC()}, nil
+}
+
+// carries refuses a test that the nodes cannot carry, with those that are to be in reserve left out. While the hive is
+// starting that is for the leader to say: nodes may be on their way.
+func (n *Node) carries(sub Submission, scenarios []executor.Scenario) error {
+	_, _, _, err := dealWithin(sub.Name, scenarios, n.carriers(), sub.Flags.Policy.Reserve)
+	if err != nil && AsFailure(err).Kind == KindCapacity && n.starting() {
+		return nil
+	}
+	return err
+}
+
+// starting says whether this node, and with it maybe the hive, has not been there for long.
+func (n *Node) starting() bool {
+	select {
+	case <-n.inside:
+		return time.Since(n.insideAt) < n.cfg.Timing.Grace
+	default:
+		return true
+	}
 }
 
 // enqueue writes the run, its place in the queue and its claim on the archive
@@ -395,13 +410,17 @@ func (n *Node) enqueue(ctx context.Context, spec Spec) error {
 	if err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}
-	resp, err := n.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(n.keys.Spec(spec.ID)), "=", 0),
-			clientv3.Compare(clientv3.CreateRevision(archive.MetaKey(n.keys.Root(), spec.Archive)), ">", 0)).
-		Then(clientv3.OpPut(n.keys.Spec(spec.ID), string(value)),
-			clientv3.OpPut(n.keys.Queued(spec.ID), string(entry)),
-			clientv3.OpPut(n.keys.Ref(spec.Archive, spec.ID), "")).
-		Else(clientv3.OpGet(n.keys.Spec(spec.ID))).Commit()
+	var resp *clientv3.TxnResponse
+	err = persist(ctx, func(ctx context.Context) (err error) {
+		resp, err = n.etcd.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(n.keys.Spec(spec.ID)), "=", 0),
+				clientv3.Compare(clientv3.CreateRevision(archive.MetaKey(n.keys.Root(), spec.Archive)), ">", 0)).
+			Then(clientv3.OpPut(n.keys.Spec(spec.ID), string(value)),
+				clientv3.OpPut(n.keys.Queued(spec.ID), string(entry)),
+				clientv3.OpPut(n.keys.Ref(spec.Archive, spec.ID), "")).
+			Else(clientv3.OpGet(n.keys.Spec(spec.ID))).Commit()
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}

@@ -10,9 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"hive/engine/executor"
 )
 
 // leaderStream serves run r1 as a leader in a term does, with the events given as "type data".
@@ -164,7 +161,7 @@ func TestPolicyValidate(t *testing.T) {
 
 func TestVerdictOfKinds(t *testing.T) {
 	for kind, want := range map[Kind]Verdict{
-		KindThresholds: Failed, KindNodeLost: Aborted, KindInconclusive: Inconclusive, KindEngine: Aborted, KindOutage: Aborted, KindInternal: Errored,
+		KindThresholds: Failed, KindNodeLost: Aborted, KindInconclusive: Inconclusive, KindEngine: Aborted, KindEngineMemory: Aborted, KindOutage: Aborted, KindInternal: Errored,
 	} {
 		if got := kind.Verdict(); got != want {
 			t.Errorf("%s: got %s, want %s", kind, got, want)
@@ -183,33 +180,4 @@ func TestHubTellsProgress(t *testing.T) {
 	if got := h.progress(); got.Nodes != 3 || len(got.Ledger) != 1 {
 		t.Errorf("got %+v, want the newest", got)
 	}
-}
-
-func TestLoadMeter(t *testing.T) {
-	var m loadMeter
-	scenarios := arrivalScenarios(t)
-	if got := m.read(scenarios, 0, []int64{0}); got != nil {
-		t.Errorf("one look: got %v", got)
-	}
-	if got := m.read(scenarios, time.Second, []int64{98}); len(got) != 1 || got[0].Planned != 100 || got[0].Actual != 98 {
-		t.Errorf("after a second: got %+v, want 100 and 98", got)
-	}
-	if got := m.read(scenarios, 2*time.Second, []int64{200}); len(got) != 1 || got[0].Actual != 100 {
-		t.Errorf("after two: got %+v, want 100", got)
-	}
-	for i := range int64(20) {
-		m.read(scenarios, time.Duration(i+3)*time.Second, []int64{300 + 100*i})
-	}
-	if n := len(m.samples); n > 8 {
-		t.Errorf("%d samples are kept", n)
-	}
-}
-
-func arrivalScenarios(t *testing.T) []executor.Scenario {
-	t.Helper()
-	s, err := executor.ParseScenario("a", json.RawMessage(`{"executor":"constant-arrival-rate","rate":100,"duration":"1m","preAllocatedVUs":1}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []executor.Scenario{s}
 }

@@ -22,8 +22,6 @@ const (
 	tickEvery = time.Second
 	// reanchorAfter is how long a new leader waits until it ties the run's clock to its own node.
 	reanchorAfter = 500 * time.Millisecond
-	// keptGone is how many incarnations without a share the state lists.
-	keptGone = 100
 	// keptStints is how many of an incarnation's last stints are kept, for the case that it is lost.
 	keptStints = 4
 )
@@ -63,7 +61,7 @@ func (d *driver) changeOwners(ctx context.Context) (changed bool, err error) {
 // abortLost ends the run because of a lost member, as its policy wants.
 func (d *driver) abortLost(ctx context.Context, m Member, reason string) error {
 	d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; the run ends, as its policy wants", m.Name, reason, seconds(d.now())), nil)
-	return d.advance(ctx, "abort", func(s *State) {
+	return d.advanceIf(ctx, "abort", d.stillGone([]Member{m}, d.fallen()), func(s *State) {
 		d.bury(s, d.fallen())
 		s.fail(&Failure{Kind: KindNodeLost, Node: m.Name, Message: "lost while the run was running: " + reason})
 		d.endLoad(s, StopInterrupt)
@@ -86,7 +84,7 @@ func (d *driver) hopeless(fallen map[int64]string) *Failure {
 		case died && death.Banned:
 			why = &Failure{Kind: KindEngine, Node: r.Name, Message: "its engine ended, and no other node is there to take the load: " + death.Reason}
 		case member && d.died[m.Incarnation] != nil && (ranOutOfMemory(d.died[m.Incarnation]) || death.Count >= maxDeaths):
-			why = &Failure{Kind: KindEngine, Node: r.Name, Message: "its engine ended, and no other node is there to take the load: " + d.died[m.Incarnation].Message}
+			why = &Failure{Kind: deathKind(d.died[m.Incarnation]), Node: r.Name, Message: "its engine ended, and no other node is there to take the load: " + d.died[m.Incarnation].Message}
 		default:
 			return nil // somebody may be dealt in
 		}
@@ -309,8 +307,8 @@ func (d *driver) strike(ctx context.Context, m move, fallen map[int64]string) er
 	slots := 0
 	for _, lost := range m.members {
 		slots += lost.VUs
-		d.note(TimelineNodeLost, lost.Name, fmt.Sprintf("node %s lost (%s) at %s; its %d slots stay without an owner, as the run's policy wants",
-			lost.Name, fallen[lost.Incarnation], seconds(d.provenAt(lost)), lost.VUs), map[string]float64{"slots": float64(lost.VUs)})
+		d.note(TimelineNodeLost, lost.Name, fmt.Sprintf("node %s lost (%s) at %s; its %s without an owner, as the run's policy wants",
+			lost.Name, fallen[lost.Incarnation], seconds(d.provenAt(lost)), plural(lost.VUs, "slot stays", "slots stay")), map[string]float64{"slots": float64(lost.VUs)})
 	}
 	records, err := d.recordLives(ctx, m.members, 0, false)
 	if err != nil {
@@ -346,6 +344,8 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 		return err
 	}
 	d.tellCommit(p, outs, fallen, next)
+	d.tellLight(p)
+	told := max(p.From, d.now())
 	unowned := d.layout.Slots
 	for _, m := range p.Members {
 		unowned -= m.VUs
@@ -359,11 +359,11 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 	err = d.advanceIf(ctx, "commit", d.stillGone(outs, fallen), func(s *State) {
 		d.bury(s, fallen)
 		s.Gone = append(s.Gone, handedOver(outs, fallen)...)
-		if n := len(s.Gone) - keptGone; n > 0 {
-			s.Gone, s.GoneBefore = s.Gone[n:], s.GoneBefore+n
-		}
 		s.Epoch, s.From, s.Members, s.Proposal, s.Unowned = p.Epoch, p.From, p.Members, nil, unowned
 		s.Refill = s.Refill && len(p.Members) == 0
+		if len(p.Members) > 0 {
+			s.Dark = nil
+		}
 		d.markGaps(s, p.From, next)
 	}, ops...)
 	if errors.Is(err, election.ErrConflict) {
@@ -372,6 +372,7 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 	if err != nil {
 		return err
 	}
+	d.filling = filling{epoch: p.Epoch, told: told}
 	if d.nextRows != nil {
 		d.rows, d.nextRows = d.nextRows, nil
 	}
@@ -397,8 +398,11 @@ func handedOver(outs []Member, fallen map[int64]string) (gone []Gone) {
 // their records have not come back. A node whose engine died is there, and sends nothing.
 func (d *driver) stillGone(outs []Member, fallen map[int64]string) (conds []clientv3.Cmp) {
 	for _, m := range outs {
-		if fallen[m.Incarnation] == "" || d.died[m.Incarnation] != nil || len(conds) == maxOps {
+		if fallen[m.Incarnation] == "" || d.died[m.Incarnation] != nil {
 			continue
+		}
+		if len(conds) == maxOps {
+			return []clientv3.Cmp{d.nodesUnchanged()}
 		}
 		key := d.n.keys.Nodes() + m.ID
 		rev := int64(0)
@@ -413,6 +417,16 @@ func (d *driver) stillGone(outs []Member, fallen map[int64]string) (conds []clie
 	return conds
 }
 
+// nodesUnchanged is the condition that no node's record is newer than those that this node has seen.
+func (d *driver) nodesUnchanged() clientv3.Cmp {
+	var newest int64
+	kvs, _ := d.n.nodes.All()
+	for _, kv := range kvs {
+		newest = max(newest, kv.ModRev)
+	}
+	return clientv3.Compare(clientv3.ModRevision(d.n.keys.Nodes()).WithPrefix(), "<", newest+1)
+}
+
 // tellCommit puts into the timeline what a new epoch is about.
 func (d *driver) tellCommit(p *Proposal, outs []Member, fallen map[int64]string, next map[int64]Alloc) {
 	takers := len(p.Members)
@@ -423,19 +437,19 @@ func (d *driver) tellCommit(p *Proposal, outs []Member, fallen map[int64]string,
 		switch reason := fallen[m.Incarnation]; {
 		case told >= notesAtOnce/2:
 		case reason == "":
-			d.note(TimelineNodeDrained, m.Name, fmt.Sprintf("node %s handed its %d slots over to %d nodes from %s on (epoch %d)",
-				m.Name, m.VUs, takers, seconds(p.From), p.Epoch), map[string]float64{"slots": float64(m.VUs)})
+			d.note(TimelineNodeDrained, m.Name, fmt.Sprintf("node %s handed its %s over to %s from %s on (epoch %d)",
+				m.Name, plural(m.VUs, "slot", "slots"), plural(takers, "node", "nodes"), seconds(p.From), p.Epoch), map[string]float64{"slots": float64(m.VUs)})
 		case takers == 0:
-			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; nobody is there to take its %d slots (epoch %d)",
-				m.Name, reason, seconds(d.provenAt(m)), m.VUs, p.Epoch), map[string]float64{"slots": float64(m.VUs)})
+			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; nobody is there to take its %s (epoch %d)",
+				m.Name, reason, seconds(d.provenAt(m)), plural(m.VUs, "slot", "slots"), p.Epoch), map[string]float64{"slots": float64(m.VUs)})
 		default:
-			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; its %d slots were redealt to %d nodes, load back at %s (epoch %d)",
-				m.Name, reason, seconds(d.provenAt(m)), m.VUs, takers, seconds(back), p.Epoch), cost)
+			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; its %s redealt to %s, load back at %s (epoch %d)",
+				m.Name, reason, seconds(d.provenAt(m)), plural(m.VUs, "slot was", "slots were"), plural(takers, "node", "nodes"), seconds(back), p.Epoch), cost)
 		}
 		told++
 	}
 	if more := told - notesAtOnce/2; more > 0 {
-		d.note(TimelineNodeLost, "", fmt.Sprintf("%d more nodes left or were lost in epoch %d: %s", more, p.Epoch, p.Why), nil)
+		d.note(TimelineNodeLost, "", fmt.Sprintf("%s in epoch %d: %s", plural(more, "more node left or was lost", "more nodes left or were lost"), p.Epoch, p.Why), nil)
 	}
 	var joined []Member
 	for _, m := range p.Members {
@@ -448,15 +462,47 @@ func (d *driver) tellCommit(p *Proposal, outs []Member, fallen map[int64]string,
 		slots += m.VUs
 	}
 	if len(joined) > 0 {
-		d.note(TimelineNodeJoined, joined[0].Name, fmt.Sprintf("node %s joined with %d slots from %s on (epoch %d)",
-			nameList(joined), slots, seconds(p.From), p.Epoch), map[string]float64{"slots": float64(slots)})
+		d.note(TimelineNodeJoined, joined[0].Name, fmt.Sprintf("node %s joined with %s from %s on (epoch %d)",
+			nameList(joined), plural(slots, "slot", "slots"), seconds(p.From), p.Epoch), map[string]float64{"slots": float64(slots)})
 	}
 	owned := 0
 	for _, m := range p.Members {
 		owned += m.VUs
 	}
-	d.note(TimelineEpoch, "", fmt.Sprintf("epoch %d from %s on: %s; %d of %d slots on %d nodes", p.Epoch, seconds(p.From), p.Why, owned, d.layout.Slots, takers),
+	d.note(TimelineEpoch, "", fmt.Sprintf("epoch %d from %s on: %s; %d of %s on %s", p.Epoch, seconds(p.From), p.Why, owned, plural(d.layout.Slots, "slot", "slots"), plural(takers, "node", "nodes")),
 		map[string]float64{"unowned": float64(d.layout.Slots - owned)})
+}
+
+// filling is an epoch whose VUs may not run everywhere yet.
+type filling struct {
+	epoch int           // 0 for none
+	told  time.Duration // since when they do, as the timeline has it
+}
+
+// fillingLate is how much later than that is worth an entry.
+const fillingLate = 200 * time.Millisecond
+
+// tellFilled corrects the timeline once the VUs of an epoch run everywhere, when that took longer than was told: they
+// had to be initialised, or to be let go by other nodes.
+func (d *driver) tellFilled() {
+	if d.filling.epoch == 0 {
+		return
+	}
+	since := d.filling.told
+	for _, m := range d.living() {
+		s, ok := d.said(m)
+		if !ok || s.Whole < d.filling.epoch && s.Phase != NodeEnded {
+			return
+		}
+		if s.Whole == d.filling.epoch {
+			since = max(since, s.WholeAt)
+		}
+	}
+	if late := since - d.filling.told; late > fillingLate {
+		d.note(TimelineEpoch, "", fmt.Sprintf("the moved VUs of epoch %d run since %s: %s after it began", d.filling.epoch, seconds(since), seconds(late)),
+			map[string]float64{"seconds": late.Seconds()})
+	}
+	d.filling = filling{}
 }
 
 // keepClock ties the run's clock to this node and writes down how far it has come.
@@ -465,10 +511,10 @@ func (d *driver) keepClock(ctx context.Context) error {
 	if clock == nil {
 		return nil
 	}
-	if d.st.Anchor.Node != d.n.info.ID && time.Since(d.born) > reanchorAfter {
+	if !d.tiedHere() && time.Since(d.born) > reanchorAfter {
 		run, at := clock.Now(), d.n.clock.Now()
 		return d.advance(ctx, "anchor", func(s *State) {
-			s.Anchor = Anchor{Node: d.n.info.ID, At: at, Run: run, Gen: s.Anchor.Gen}
+			s.Anchor = Anchor{Node: d.n.info.ID, Boot: d.n.boot, At: at, Run: run, Gen: s.Anchor.Gen}
 		})
 	}
 	if time.Since(d.ticked) < tickEvery {

@@ -165,6 +165,15 @@ func TestWholeHiveDown(t *testing.T) {
 			if n, _ := s.count("teardown"); n != 1 {
 				t.Errorf("teardown ran %d times, want once", n)
 			}
+			l, begun := res.Ledger[0], float64(len(s.all()))
+			if l.Completed > begun || begun > l.Completed+l.Unknown || l.sum() != 600 {
+				t.Errorf("%g iterations were begun, and the ledger has %+v", begun, l)
+			}
+			for _, w := range res.Warnings {
+				if strings.Contains(w, "accounted for") {
+					t.Errorf("the ledger does not add up: %s", w)
+				}
+			}
 			var told bool
 			for _, e := range res.Timeline {
 				told = told || e.Kind == TimelineOutage

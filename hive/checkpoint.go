@@ -34,6 +34,7 @@ type Report struct {
 	Marked      *Failure  `json:"marked,omitempty"` // exec.test.fail()
 	Logs        []LogLine `json:"logs,omitempty"`   // that the leader has not acknowledged
 	Start       StartSkew `json:"start"`
+	Clock       ClockSkew `json:"clock"`
 	Health      Health    `json:"health"`
 	// At is when on the run's clock this was so.
 	At time.Duration `json:"at,omitempty"`
@@ -42,9 +43,7 @@ type Report struct {
 	// Ledger is what became of the iterations here, by scenario.
 	Ledger []executor.Ledger `json:"ledger,omitempty"`
 	// Folded are incarnations that are over and whose checkpoints this one sums up; a leader passes it on to its deputy.
-	Folded []int64 `json:"folded,omitempty"`
-	// FoldedLedgers are those of Folded, in their order.
-	FoldedLedgers [][]executor.Ledger `json:"foldedLedgers,omitempty"`
+	Folded lifeSet `json:"folded,omitempty"`
 }
 
 // StartSkew is how exactly a node began its load.
@@ -52,6 +51,12 @@ type StartSkew struct {
 	Late   time.Duration `json:"late"`   // how long after the common instant the engine was started; 0 when in time
 	Offset time.Duration `json:"offset"` // of the leader's clock against the node's
 	RTT    time.Duration `json:"rtt"`    // the offset is right within half of it
+}
+
+// ClockSkew is how far a node's copy of the run's clock is from the run's.
+type ClockSkew struct {
+	Off   time.Duration `json:"off,omitempty"`   // as measured last, without what has been corrected since
+	Worst time.Duration `json:"worst,omitempty"` // the most there was, for certain
 }
 
 // LogLine is one message of a script's console or of an engine.

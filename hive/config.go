@@ -20,6 +20,9 @@ const (
 	// MinLeaseTTL is the least that an embedded etcd grants: half as much again as
 	// its election timeout, in whole seconds.
 	MinLeaseTTL = time.Second
+	// leaderChange is what etcd adds to leases when its leader stands still: the
+	// election of another, and as much again as an allowance.
+	leaderChange = time.Second
 	// Version is this node's version, as other nodes and clients see it.
 	Version = "0.1.0"
 )
@@ -53,8 +56,11 @@ type Config struct {
 	Labels map[string]string
 	// Token is what every call of the API must bear; empty means none.
 	Token string
-	// LeaseTTL is after how long without a word a node counts as lost, in whole
-	// seconds and at least [MinLeaseTTL]. 0 means 5 s.
+	// LeaseTTL is the most that it takes until a node without a word counts as
+	// lost, in whole seconds and at least [MinLeaseTTL]. 0 means 5 s. From 3 s on
+	// the node's lease is a second shorter than this, for etcd prolongs all leases
+	// by about as much when its own leader is what was lost. So a node that is out
+	// of reach for longer than the lease stops its load, and may be lost.
 	LeaseTTL time.Duration
 	// EngineMemory is how many bytes an engine may use before it is stopped; 0 means none is set by the node.
 	EngineMemory int64
@@ -126,6 +132,11 @@ func (c Config) withDefaults() Config {
 	}
 	c.Timing = c.Timing.withDefaults()
 	return c
+}
+
+// lease is what the node asks etcd for. See [Config.LeaseTTL].
+func (c Config) lease() time.Duration {
+	return max(c.LeaseTTL-leaderChange, min(c.LeaseTTL, 2*leaderChange))
 }
 
 func (c Config) validate() error {

@@ -29,14 +29,20 @@ func (n *Node) connect(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	if n.etcd, err = dialEtcd(ctx, endpoints); err != nil {
+	n.contact, err = dialContact(ctx, endpoints, n.dir.id.Node, n.cfg.lease())
+	if err != nil && n.lostMember(ctx) {
+		if endpoints, cluster, err = n.findKnown(ctx); err == nil {
+			n.contact, err = dialContact(ctx, endpoints, n.dir.id.Node, n.cfg.lease())
+		}
+	}
+	if err != nil {
 		if n.cfg.Peer != "" {
 			return fmt.Errorf("the peer %s was reached, but not its etcd, which listens on the same host: let the ports of %s through, or use a common etcd: %w",
 				n.cfg.Peer, strings.Join(endpoints, ", "), err)
 		}
 		return err
 	}
-	n.keys = NewKeys(cluster)
+	n.etcd, n.keys = n.contact.client, NewKeys(cluster)
 	c, err := readCharter(ctx, n.etcd, n.keys, n.member.Load() != nil)
 	if err != nil {
 		return err
@@ -180,6 +186,26 @@ func (n *Node) returnAsMember(ctx context.Context) ([]string, string, error) {
 		return nil, "", err
 	}
 	return n.findKnown(ctx)
+}
+
+// lostMember says whether the others removed this node's member just when it
+// came back, and clears up after it.
+func (n *Node) lostMember(ctx context.Context) bool {
+	e := n.member.Load()
+	if e == nil {
+		return false
+	}
+	if removed, _ := n.surelyRemoved(ctx); !removed { // without an answer it is taken as still a member
+		return false
+	}
+	n.member.Store(nil)
+	e.Close()
+	if err := n.dir.dropMember(); err != nil {
+		n.log.Warn("what is left of a removed member could not be deleted", "reason", err)
+		return false
+	}
+	n.log.Warn("the hive has gone on without the etcd member of this node: it comes back without one")
+	return true
 }
 
 // removed asks the other members whether this node's is still one of them.

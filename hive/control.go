@@ -139,7 +139,7 @@ func (d *driver) serve(ctx context.Context, r request) (served bool, err error) 
 		d.note(TimelineResume, "", fmt.Sprintf("resumed by %s: the run's clock goes on from %s", by, seconds(at)), nil)
 		return true, d.advance(ctx, "resume", func(s *State) {
 			s.Served, s.Halt = r.rev, nil
-			s.Anchor = Anchor{Node: d.n.info.ID, At: d.n.clock.Now() + Instant(controlLead), Run: at, Gen: s.Anchor.Gen + 1}
+			s.Anchor = Anchor{Node: d.n.info.ID, Boot: d.n.boot, At: d.n.clock.Now() + Instant(controlLead), Run: at, Gen: s.Anchor.Gen + 1}
 		})
 	}
 	return true, d.scale(ctx, r, by)

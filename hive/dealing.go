@@ -30,34 +30,8 @@ func (d dealing) allocs(epoch int) (members []Member, allocs []Alloc) {
 	return members, allocs
 }
 
-// gaining are the incarnations that get slots which they did not have.
-func (d dealing) gaining(old tenure) map[int64]bool {
-	gains := map[int64]bool{}
-	for i, m := range d.Members {
-		had := old.of(m.Incarnation)
-		for slot := range d.shares[i].All().Values() {
-			if !had[slot] {
-				gains[m.Incarnation] = true
-				break
-			}
-		}
-	}
-	return gains
-}
-
 // tenure says who owns each slot in an epoch, by incarnation; 0 is nobody.
 type tenure []int64
-
-// of are the slots of one incarnation.
-func (t tenure) of(life int64) map[int]bool {
-	own := map[int]bool{}
-	for slot, o := range t {
-		if o == life {
-			own[slot] = true
-		}
-	}
-	return own
-}
 
 // tenureOf reads the owners back from the allocations of an epoch.
 func tenureOf(layout share.Plan, allocs map[int64]Alloc, members []Member) tenure {

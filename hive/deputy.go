@@ -7,12 +7,24 @@ import (
 )
 
 // standing are the ids of the nodes that stand for the leadership, the leader
-// first and each once, as far as this node knows.
-func (n *Node) standing() (ids []string) {
+// first and each once, as far as this node knows. It must not be changed.
+func (n *Node) standing() []string {
+	n.lineMu.Lock()
+	defer n.lineMu.Unlock()
+	if at := n.candidates.Changed(); n.lineAt != at {
+		n.line, n.lineAt = n.lineUp(), at
+	}
+	return n.line
+}
+
+// lineUp puts the candidates in their order.
+func (n *Node) lineUp() (ids []string) {
 	kvs, _ := n.candidates.All()
 	keys := slices.SortedFunc(maps.Keys(kvs), func(a, b string) int { return cmp.Compare(kvs[a].CreateRev, kvs[b].CreateRev) })
+	seen := make(map[string]bool, len(keys))
 	for _, key := range keys {
-		if id := string(kvs[key].Value); !slices.Contains(ids, id) {
+		if id := string(kvs[key].Value); !seen[id] {
+			seen[id] = true
 			ids = append(ids, id)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,7 +119,7 @@ func (n *Node) amend(ctx context.Context, change func(*registry.Node)) error {
 	}
 	key := n.keys.Nodes() + n.info.ID
 	resp, err := n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", p.rev)).
-		Then(clientv3.OpPut(key, string(value), clientv3.WithLease(p.session.Lease()))).Commit()
+		Then(clientv3.OpPut(key, string(value), clientv3.WithIgnoreLease())).Commit()
 	if err != nil {
 		return fmt.Errorf("change the node's record: %w", err)
 	}
@@ -129,36 +130,50 @@ func (n *Node) amend(ctx context.Context, change func(*registry.Node)) error {
 	return nil
 }
 
-// yields says whether this node leaves the lead to others: it is being
-// drained, and there is another candidate.
+// yields says whether this node leaves the lead to others: it is being drained,
+// and there is another candidate that is not. Nodes that leave together do not
+// pass the lead to each other.
 func (n *Node) yields() bool {
 	if !n.draining.asked() {
 		return false
 	}
-	for _, id := range n.standing() {
-		if id != n.info.ID {
-			return true
-		}
-	}
-	return false
+	line := n.standing()
+	return slices.ContainsFunc(registry.Nodes(n.nodes), func(r registry.Node) bool {
+		return r.ID != n.info.ID && !r.Draining && slices.Contains(line, r.ID)
+	})
 }
 
-// awaitYield returns true when yields does, and false when ctx ends.
+// awaitYield returns true when the place of this node in the line is to be
+// given up, and false when ctx ends.
 func (n *Node) awaitYield(ctx context.Context) bool {
-	select {
-	case <-n.draining.want:
-	case <-ctx.Done():
-		return false
-	}
+	asked := n.draining.want
 	for {
-		more := n.candidates.Changed()
-		if n.yields() {
+		nodes, line := n.nodes.Changed(), n.candidates.Changed()
+		if n.yields() || n.defers() {
 			return true
 		}
 		select {
-		case <-more:
+		case <-nodes:
+		case <-line:
+		case <-asked:
+			asked = nil
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// defers says that this node is the first in the line although it carries
+// load, and that one which carries none stands behind it: that one is to lead,
+// so that the death of a leader costs no load. This node then goes to the end
+// of the line.
+func (n *Node) defers() bool {
+	line := n.standing()
+	if n.info.Capacity == 0 || len(line) < 2 || line[0] != n.info.ID {
+		return false
+	}
+	return slices.ContainsFunc(line[1:], func(id string) bool {
+		r, ok := n.find(id)
+		return ok && r.Capacity == 0 && !r.Draining
+	})
 }

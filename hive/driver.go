@@ -23,6 +23,9 @@ import (
 const (
 	// driverTick is how often a run under way is looked at when nothing happens.
 	driverTick = 250 * time.Millisecond
+	// stateTry bounds one attempt to write the state. It is short: when the answer is lost the state is read again, and a
+	// hive that waits to redeal a lost share sends too little meanwhile.
+	stateTry = 700 * time.Millisecond
 	// progressEvery is how often clients hear how far the hive has come.
 	progressEvery = time.Second
 	// silence is after how long without a checkpoint a node is warned about.
@@ -65,7 +68,10 @@ type driver struct {
 	agenda   agenda
 	allocs   map[int]map[int64]Alloc // by epoch and incarnation, as etcd has them
 	lives    map[int64]*Life         // of incarnations that have no share any more
+	closed   closedAccounts          // and what is summed up of older ones
 	stints   map[int64][]Stint       // of those that have one: the last few
+	known    DueCounts               // for the ledger
+	filling  filling
 	load     overload
 	meter    loadMeter // of the rates that are shown
 	last     Tick
@@ -85,7 +91,7 @@ type driver struct {
 func newDriver(l *leader, id string) *driver {
 	d := &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)), born: time.Now(),
 		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{},
-		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}}
+		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}, known: DueCounts{}}
 	return d
 }
 
@@ -99,14 +105,11 @@ func (d *driver) now() time.Duration {
 		return 0
 	case clock != nil:
 		return clock.Now()
-	case d.last.Wall.IsZero():
-		return d.st.From
+	case d.outage.down && d.policy().OnOutage == OutageFreeze:
+		return d.sentUntil()
 	}
-	return d.last.Run + time.Since(d.last.Wall) // as well as wall time knows it
+	return d.wallRun()
 }
-
-// paused says whether the run's clock stands still.
-func (d *driver) paused() bool { return d.st.Halt != nil && d.now() >= d.st.Halt.At }
 
 // rouse makes the next step come at once.
 func (d *driver) rouse() {
@@ -270,6 +273,7 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 	next.Times = maps.Clone(d.st.Times)
 	next.Warnings = slices.Clone(d.st.Warnings)
 	change(&next)
+	d.bound(&next)
 	if next.Phase != d.st.Phase {
 		next.Times[next.Phase] = time.Now().UTC()
 	}
@@ -281,7 +285,7 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 	if err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, etcdTry)
+	ctx, cancel := context.WithTimeout(ctx, stateTry)
 	defer cancel()
 	key := d.n.keys.State(d.id)
 	conds = append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", d.rev)}, conds...)
@@ -302,6 +306,11 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 // warn tells everybody what does not end the run.
 func (d *driver) warn(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
+	if n := len(d.st.Warnings); n == keptWarnings {
+		msg = "there were more warnings: the nodes' logs have them"
+	} else if n > keptWarnings {
+		return
+	}
 	if slices.Contains(d.st.Warnings, msg) {
 		return
 	}

@@ -174,7 +174,7 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 		a.blocked = s.at + joinGather
 		return move{verb: withdraw, why: "a node that was to gain slots is gone or failed"}
 	case p.From < 0 && s.allReady(p):
-		return move{verb: setFrom, from: s.ahead(plannedLead)}
+		return move{verb: setFrom, from: s.ahead(s.plannedLead())}
 	case p.From < 0 && s.at-a.seen > s.prepare:
 		a.blocked = s.at + retryAfter
 		return move{verb: withdraw, why: fmt.Sprintf("not ready within %s", s.prepare)}
@@ -183,6 +183,12 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 	case s.allHold(p):
 		a.lead = 0
 		return move{verb: commit}
+	case s.refused(p):
+		a.lead = min(2*a.leadOf(planned), longestLead)
+		if !planned {
+			return s.redealLoss(s.fallen(), a)
+		}
+		return move{verb: propose, members: p.Members, from: s.ahead(a.lead), why: p.Why}
 	case s.at-a.seen <= a.leadOf(planned)+holdPatience:
 		return move{}
 	case planned:
@@ -195,9 +201,17 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 
 func (a *agenda) leadOf(planned bool) time.Duration {
 	if planned {
-		return plannedLead
+		return max(a.lead, plannedLead)
 	}
 	return cmp.Or(a.lead, lossLead)
+}
+
+// plannedLead is how far ahead an epoch begins that is planned: those who send load have to hear of it in time.
+func (s scene) plannedLead() time.Duration {
+	if len(s.st.Members) == 0 {
+		return lossLead
+	}
+	return plannedLead
 }
 
 // becauseOfLoss says whether members are lost that the proposal leaves out.
@@ -237,6 +251,14 @@ func (s scene) allHold(p *Proposal) bool {
 		st, ok := s.said(m)
 		holds := ok && (st.Epoch == p.Epoch && st.Phase == NodeHolding || st.Phase == NodeEnded || st.Phase == NodeFailed)
 		return !s.lost[m.Incarnation] && !holds
+	})
+}
+
+// refused says whether a member heard of the proposal too late to promise anything.
+func (s scene) refused(p *Proposal) bool {
+	return slices.ContainsFunc(s.st.Members, func(m Member) bool {
+		st, ok := s.said(m)
+		return ok && st.Late == p.Epoch && !s.lost[m.Incarnation]
 	})
 }
 
@@ -291,6 +313,9 @@ func (s scene) wishes() (next []Member, reasons []string, urgent bool) {
 	}
 	if len(next) == 0 {
 		return nil, nil, false // nobody is there to take anything
+	}
+	if len(s.st.Members) == 0 {
+		urgent = true // nobody sends anything
 	}
 	if len(derated) > 0 {
 		reasons, urgent = append(reasons, "new weight of "+nameList(derated)), true

@@ -136,6 +136,11 @@ func (w *realm) look(n *realmNode) {
 			w.put(n, Status{Epoch: p.Epoch, Phase: NodeReady})
 			break
 		}
+		if holds := n.held == p.Epoch && n.from == p.From; !holds && w.at >= p.From { // what was due since may have been begun
+			n.held = 0
+			w.put(n, Status{Epoch: n.epoch, Phase: NodeRunning, Late: p.Epoch})
+			break
+		}
 		n.held, n.from = p.Epoch, p.From
 		w.put(n, Status{Epoch: p.Epoch, Phase: NodeHolding})
 	default:
@@ -380,6 +385,31 @@ func TestSlotsHaveOneOwnerAtEveryInstant(t *testing.T) {
 			w.check(w.policy != LossContinue)
 			if w.st.Proposal != nil {
 				w.fail("epoch %d is still proposed", w.st.Proposal.Epoch)
+			}
+		})
+	}
+}
+
+// A node that heard of a proposal too late is asked again at once, with more time.
+func TestLateNodeIsAskedAgain(t *testing.T) {
+	a, b := Member{ID: "a", Boot: "a", Incarnation: 1, VUs: 1}, Member{ID: "b", Boot: "b", Incarnation: 2, VUs: 1}
+	for name, lost := range map[string]bool{"after a loss": true, "in a planned change": false} {
+		t.Run(name, func(t *testing.T) {
+			p := &Proposal{Epoch: 2, From: time.Second, Members: []Member{a, b}, Why: "join of b"}
+			s := scene{st: State{Epoch: 1, Members: []Member{a}, Proposal: p}, now: time.Second, at: time.Second, lost: map[int64]bool{},
+				peers:  map[string]peer{"a": {ID: "a", Boot: "a", Capacity: 2}, "b": {ID: "b", Boot: "b", Capacity: 2}},
+				status: map[string]Status{"a": {Incarnation: 1, Epoch: 1, Phase: NodeRunning, Late: 2}}}
+			lead := plannedLead
+			if lost {
+				s.st.Members, p.Members, s.lost[2], lead = []Member{a, b}, []Member{a}, true, lossLead
+			}
+			got := decide(s, &agenda{})
+			if got.verb != propose || got.from != time.Second+2*lead || len(got.members) != len(p.Members) {
+				t.Errorf("got %s of %d members from %s, want a proposal from %s", got.verb, len(got.members), got.from, time.Second+2*lead)
+			}
+			s.status["a"] = Status{Incarnation: 1, Epoch: 1, Phase: NodeRunning}
+			if got := decide(s, &agenda{}); got.verb != rest {
+				t.Errorf("a node that has said nothing yet: got %s, want to wait", got.verb)
 			}
 		})
 	}

@@ -18,6 +18,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 const (
@@ -39,6 +41,10 @@ const (
 	maxLearners = council
 	// dialTimeout bounds the first contact with an etcd.
 	dialTimeout = 5 * time.Second
+	// connectTry bounds one attempt to connect to a member, and ackTimeout for how
+	// long a host may leave what was sent without an acknowledgement.
+	connectTry = time.Second
+	ackTimeout = 2 * time.Second
 	// waitingNotice is how often a node that waits for the others says so, after
 	// it has waited for firstNotice.
 	firstNotice   = 2 * time.Second
@@ -71,7 +77,20 @@ func spotOf(l net.Listener, advertise string) spot {
 func (d *dataDir) memberDir() string { return filepath.Join(d.path, "etcd") }
 
 func (d *dataDir) clientURL() string { return memberURL(d.spot.host, d.known().ClientPort) }
-func (d *dataDir) peerURL() string   { return memberURL(d.spot.host, d.known().PeerPort) }
+
+// ownURL is where this node itself reaches its member.
+func (d *dataDir) ownURL() string {
+	host := d.spot.bind
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = loopback
+		if ip.To4() == nil {
+			host = net.IPv6loopback.String()
+		}
+	}
+	return memberURL(host, d.known().ClientPort)
+}
+
+func (d *dataDir) peerURL() string { return memberURL(d.spot.host, d.known().PeerPort) }
 
 func memberURL(host string, port int) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
@@ -252,14 +271,22 @@ func (d *dataDir) portFree(port int) bool {
 	return true
 }
 
-// newEtcdClient makes a client that has not called anybody yet.
-func newEtcdClient(endpoints []string) (*clientv3.Client, error) {
+// newEtcdClient makes a client that has not called anybody yet. Its calls ride
+// out what passes; see [callAgain].
+func newEtcdClient(endpoints []string, more ...grpc.DialOption) (*clientv3.Client, error) {
 	c, err := clientv3.New(clientv3.Config{
-		Endpoints:            endpoints,
-		DialTimeout:          dialTimeout,
-		DialKeepAliveTime:    5 * time.Second,
-		DialKeepAliveTimeout: 3 * time.Second,
+		Endpoints:   endpoints,
+		DialTimeout: dialTimeout,
+		// gRPC takes no time shorter than 10 s; the timeout also bounds for how long
+		// what was sent may remain unacknowledged.
+		DialKeepAliveTime:    10 * time.Second,
+		DialKeepAliveTimeout: ackTimeout,
 		Logger:               zap.NewNop(),
+		MaxUnaryRetries:      1, // callAgain does it
+		DialOptions: append([]grpc.DialOption{
+			grpc.WithChainUnaryInterceptor(callAgain),
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: connectBackoff(), MinConnectTimeout: 2 * connectTry}),
+		}, more...),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %v: %w", endpoints, err)
@@ -267,9 +294,15 @@ func newEtcdClient(endpoints []string) (*clientv3.Client, error) {
 	return c, nil
 }
 
+// connectBackoff is how long a client waits between attempts to connect: not
+// long, for a member that was away is wanted as soon as it is back.
+func connectBackoff() backoff.Config {
+	return backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond}
+}
+
 // dialEtcd connects a client and sees that there is an etcd that answers.
-func dialEtcd(ctx context.Context, endpoints []string) (*clientv3.Client, error) {
-	c, err := newEtcdClient(endpoints)
+func dialEtcd(ctx context.Context, endpoints []string, more ...grpc.DialOption) (*clientv3.Client, error) {
+	c, err := newEtcdClient(endpoints, more...)
 	if err != nil {
 		return nil, err
 	}

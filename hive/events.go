@@ -48,7 +48,7 @@ type ProgressEvent struct {
 	Unowned int   `json:"unowned,omitempty"` // slots that no node has room for
 	// Ledger is what has become of the plan so far.
 	Ledger []ScenarioLedger `json:"ledger,omitempty"`
-	// Load is what arrival-rate scenarios were to start and did start since the last of these events.
+	// Load is what arrival-rate scenarios were to start and did start of late.
 	Load     []Load   `json:"load,omitempty"`
 	Progress Progress `json:"progress"`
 }

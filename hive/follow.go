@@ -16,6 +16,9 @@ const (
 	idle = time.Minute
 	// releasePoll is how often the engine is asked which slots it has let go, while there are some to go.
 	releasePoll = 50 * time.Millisecond
+	// leaveAfter is how long after a life's last share has ended its engine is stopped: what was due just before may be
+	// begun a little late.
+	leaveAfter = 300 * time.Millisecond
 	// promiseShy is how long before an epoch begins it can be promised at the latest: an engine's clock and the node's
 	// copy of it may differ by a little.
 	promiseShy = 5 * time.Millisecond
@@ -167,7 +170,7 @@ func (l *life) run(ctx context.Context, st State, member bool) (time.Duration, e
 		l.retire() // it has let go of everything
 		return idle, nil
 	}
-	if left := st.From - l.t.clock.Now(); !member && left > 0 {
+	if left := st.From + leaveAfter - l.t.clock.Now(); !member && left > 0 {
 		return left, nil // what it has until then is still its own
 	} else if !member {
 		l.engineIs().Stop()
@@ -240,7 +243,10 @@ func (l *life) begin(ctx context.Context, st State) error {
 	number := &l.mail.epoch
 	number.Store(int64(st.Epoch))
 	l.beside(ctx, func(ctx context.Context) { l.keepMarks(ctx, e, func() int { return int(number.Load()) }) })
-	l.say(func(s *Status) { s.Epoch, s.Phase = st.Epoch, NodeRunning })
+	l.say(func(s *Status) {
+		s.Epoch, s.Phase = st.Epoch, NodeRunning
+		l.sayWhole(s)
+	})
 	return nil
 }
 
@@ -394,10 +400,19 @@ func (l *life) sayRunning() {
 	slices.SortFunc(released, func(a, b executor.Handover) int { return a.Slot - b.Slot })
 	l.say(func(s *Status) {
 		s.Epoch, s.Phase, s.Ready, s.Released = l.epoch, NodeRunning, false, released
+		l.sayWhole(s)
 		if over {
 			s.Phase = NodeEnded
 		}
 	})
+}
+
+// sayWhole notes since when all VUs of the present epoch run: they are initialised, and nobody has yet to let one go.
+// l.mu is held.
+func (l *life) sayWhole(s *Status) {
+	if s.Whole < l.epoch && l.ready >= l.epoch && len(l.coming) == 0 {
+		s.Whole, s.WholeAt = l.epoch, l.t.clock.Now()
+	}
 }
 
 // commit takes the run's present epoch over, or leaves the run.
@@ -473,6 +488,7 @@ func (l *life) sayState() {
 	slices.SortFunc(released, func(a, b executor.Handover) int { return a.Slot - b.Slot })
 	l.say(func(s *Status) {
 		s.Released = released
+		l.sayWhole(s)
 		if over {
 			s.Phase = NodeEnded
 		}

@@ -186,8 +186,14 @@ func readCharter(ctx context.Context, c *clientv3.Client, k Keys, embedded bool)
 	if err != nil {
 		return charter{}, fmt.Errorf("read the cluster's id: %w", err)
 	}
-	resp, err := c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(k.ID()), "=", 0)).
-		Then(clientv3.OpPut(k.ID(), string(data))).Else(clientv3.OpGet(k.ID())).Commit()
+	ctx, cancel := context.WithTimeout(ctx, etcdStart)
+	defer cancel()
+	var resp *clientv3.TxnResponse
+	err = persist(ctx, func(ctx context.Context) (err error) {
+		resp, err = c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(k.ID()), "=", 0)).
+			Then(clientv3.OpPut(k.ID(), string(data))).Else(clientv3.OpGet(k.ID())).Commit()
+		return err
+	})
 	if err != nil {
 		return charter{}, fmt.Errorf("read the cluster's id: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"hive/engine/executor"
 	"hive/engine/metric"
 )
 
@@ -44,10 +43,9 @@ type checkpoint struct {
 
 // folding is the sum of incarnations that are over: nothing more is to come of them.
 type folding struct {
-	Lives    []int64 // sorted
+	Lives    lifeSet
 	snapshot *metric.Snapshot
 	Progress Progress
-	Ledgers  [][]executor.Ledger // of each of Lives
 	Seq      int64
 	marked   *Failure
 }
@@ -134,10 +132,8 @@ func (b *inbox) take(r Report, s *metric.Snapshot) {
 		b.unfold(r, s)
 		return
 	}
-	if b.folded != nil {
-		if _, over := slices.BinarySearch(b.folded.Lives, r.Incarnation); over {
-			return
-		}
+	if b.folded != nil && b.folded.Lives.has(r.Incarnation) {
+		return
 	}
 	last := b.got[r.Incarnation]
 	if last == nil {
@@ -173,46 +169,34 @@ func (b *inbox) keepLine(line LogLine) {
 
 // unfold takes the sum of incarnations that are over from a leader; b.mu is held.
 func (b *inbox) unfold(r Report, s *metric.Snapshot) {
-	if b.folded != nil && b.folded.Seq >= r.Seq && len(b.folded.Lives) >= len(r.Folded) {
+	if b.folded != nil && b.folded.Seq >= r.Seq && b.folded.Lives.len() >= r.Folded.len() {
 		return
 	}
-	b.folded = &folding{Lives: r.Folded, snapshot: s, Progress: r.Progress, Ledgers: r.FoldedLedgers, Seq: r.Seq, marked: r.Marked}
-	for _, life := range r.Folded {
-		delete(b.got, life)
-	}
+	b.folded = &folding{Lives: r.Folded, snapshot: s, Progress: r.Progress, Seq: r.Seq, marked: r.Marked}
+	maps.DeleteFunc(b.got, func(life int64, _ *checkpoint) bool { return r.Folded.has(life) })
 }
 
-// fold sums up incarnations that are over.
-func (b *inbox) fold(lives []int64) {
+// fold sums up what incarnations sent that are over.
+func (b *inbox) fold(over lifeSet) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.folded
 	if f == nil {
 		f = &folding{snapshot: metric.Merge()}
 	}
-	ledgers := map[int64][]executor.Ledger{}
-	for i, life := range f.Lives {
-		ledgers[life] = f.Ledgers[i]
-	}
-	next := &folding{snapshot: f.snapshot, Progress: f.Progress, Seq: f.Seq + 1, marked: f.marked}
-	for _, life := range lives {
-		c := b.got[life]
-		if c == nil {
+	next := &folding{Lives: f.Lives, snapshot: f.snapshot, Progress: f.Progress, Seq: f.Seq + 1, marked: f.marked}
+	for _, life := range slices.Sorted(maps.Keys(b.got)) {
+		if !over.has(life) {
 			continue
 		}
+		c := b.got[life]
+		next.Lives = next.Lives.with(life)
 		next.snapshot = metric.Merge(next.snapshot, c.snapshot)
-		p := c.Progress
-		p.VUs, p.VUsMax, p.Scenarios = 0, 0, nil
-		next.Progress = MergeProgress(next.Progress, p)
+		next.Progress = MergeProgress(next.Progress, bare(c.Progress))
 		if next.marked == nil {
 			next.marked = c.Marked
 		}
-		ledgers[life] = c.Ledger
 		delete(b.got, life)
-	}
-	next.Lives = slices.Sorted(maps.Keys(ledgers))
-	for _, life := range next.Lives {
-		next.Ledgers = append(next.Ledgers, ledgers[life])
 	}
 	b.folded = next
 }
@@ -249,7 +233,7 @@ func (b *inbox) sum() *folding {
 // pending are the checkpoints, encoded, that a new deputy needs of incarnations that will not send it any themselves.
 func (b *inbox) pending(gone func(life int64) bool) (bodies [][]byte, err error) {
 	if f := b.sum(); f != nil {
-		body, err := encodeCheckpoint(Report{Folded: f.Lives, FoldedLedgers: f.Ledgers, Progress: f.Progress, Seq: f.Seq, Marked: f.marked}, f.snapshot)
+		body, err := encodeCheckpoint(Report{Folded: f.Lives, Progress: f.Progress, Seq: f.Seq, Marked: f.marked}, f.snapshot)
 		if err != nil {
 			return nil, err
 		}

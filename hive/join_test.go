@@ -2,6 +2,7 @@ package hive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hive/engine/executor"
 	"hive/registry"
 )
 
@@ -183,11 +185,22 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 		want string
 	}{
 		{"larger than the hive", Submission{Archive: digest, Options: looping(t, 31, time.Second, "")}, "needs 31 VUs, and 2 nodes carry 30"},
+		{"larger than the hive without its largest node", Submission{Archive: digest, Options: looping(t, 11, time.Second, ""), Flags: Flags{Policy: Policy{Reserve: 1}}},
+			"loss of 1 node (--reserve): it needs 11 VUs, and without the largest 1 of 2 nodes the hive carries 10"},
+		{"more in reserve than there is", Submission{Archive: digest, Options: good, Flags: Flags{Policy: Policy{Reserve: 3}}}, "the hive carries 0"},
 		{"options of the wrong type", Submission{Archive: digest, Options: []byte(`{"scenarios":3}`)}, "options"},
 		{"no archive", Submission{Archive: "x", Options: good}, "sha256"},
 		{"an archive that was never uploaded", Submission{Archive: digest, Options: good}, "upload it first"},
 		{"a bad id", Submission{ID: "a/b", Archive: digest, Options: good}, "run id"},
 	}
+	wide, err := executor.ParseScenario("wide", json.RawMessage(`{"executor":"constant-vus","vus":31,"duration":"1s"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[1].carries(tests[0].sub, []executor.Scenario{wide}); err != nil && nodes[1].starting() {
+		t.Errorf("while nodes may be on their way: %v, want it to be left to the leader", err)
+	}
+	eventually(t, "the hive is not new any more", func() bool { return !nodes[1].starting() })
 	for _, tt := range tests {
 		err := c.call(t.Context(), "POST", "/api/v1/runs", tt.sub, nil)
 		if _, ok := errors.AsType[*APIError](err); !ok || !strings.Contains(err.Error(), tt.want) {
@@ -215,6 +228,32 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if err := c.call(t.Context(), "GET", path, nil, nil); err != nil {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Whoever has seen a node come or go, sees the same at every other node.
+func TestNodesAreListedAsTheyAre(t *testing.T) {
+	t.Parallel()
+	nodes := hiveOf(t, &script{}, 1)
+	c := client(t, nodes[0])
+	n := nodes[0].Node
+	ghost, err := json.Marshal(registry.Node{ID: "ghost", Name: "ghost", Protocol: registry.Protocol, Draining: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := n.etcd.Put(t.Context(), n.keys.Nodes()+"ghost", string(ghost)); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := c.Nodes(t.Context()); err != nil || len(list) != 2 || !list[0].Draining {
+			t.Fatalf("with a new node: %v (%v)", list, err)
+		}
+		if _, err := n.etcd.Delete(t.Context(), n.keys.Nodes()+"ghost"); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := c.Nodes(t.Context()); err != nil || len(list) != 1 {
+			t.Fatalf("when it is out: %v (%v)", list, err)
 		}
 	}
 }

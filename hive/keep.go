@@ -11,7 +11,7 @@ import (
 
 // keepEvery is how often the newest checkpoint of an engine is written to the
 // data directory.
-const keepEvery = 2 * time.Second
+const keepEvery = time.Second
 
 // store keeps the newest checkpoint of each incarnation of this node in its
 // data directory, so that a process that starts again can deliver what the one

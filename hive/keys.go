@@ -6,10 +6,11 @@ import "fmt"
 // /hive/<cluster>/; values are small JSON except where said otherwise.
 //
 //	key                       writer               reader              lease
-//	id                        first node           joining nodes       -      the cluster's own id, written once
+//	id                        first node           joining nodes       -      the hive's charter: its own id, its protocol, whether its etcd is embedded; written once
 //	nodes/<node>              that node            all                 node   registry.Node
 //	names/<name>              that node            joining nodes       node   id of the node with that name
 //	leader/<lease>            candidates           all                 node   id of the candidate; the oldest key leads
+//	calls/<node>              leader               that node           -      empty; asks it to hold a member of the embedded etcd, deleted when it does
 //	active                    leader               agents              -      id of the run that the hive is at
 //	queue/<run>               submitting node      leader              -      order of runs; deleted when one finishes
 //	refs/<sha256>/<run>       submitting node      leader              -      which runs need an archive
@@ -21,7 +22,7 @@ import "fmt"
 //	runs/<run>/alloc/<epoch>/<node>  leader        that node           -      Alloc
 //	runs/<run>/work/<epoch>/<node>   leader        that node           -      []share.Work by scenario, written with the commit of the epoch
 //	runs/<run>/rows           leader               leader              -      rows: which counted iterations belong to whom
-//	runs/<run>/lives/<n>      leader               leader              -      Life of an incarnation that has no share any more
+//	runs/<run>/lives/<n>      leader               leader              -      Life of an incarnation that has no share any more; lives/0 sums up older ones
 //	runs/<run>/marks/<node>   that node            leader              -      NodeMarks
 //	runs/<run>/tick           leader               leader              -      Tick
 //	runs/<run>/timeline/<n>   leader               all                 -      TimelineEvent

@@ -47,17 +47,22 @@ func (l *ScenarioLedger) sum() float64 {
 // LedgerInput is what a run's ledger is computed from. All times are on the run's clock.
 type LedgerInput struct {
 	Scenarios []executor.Scenario
-	// Lives are all incarnations that ever had a share of the run, in any order.
-	Lives []Life
+	// Lives are all incarnations that ever had a share of the run, in any order, but for those whose accounts are
+	// closed: Settled is what became of these, by scenario.
+	Lives   []Life
+	Settled []Settled
 	// Over says that no more is to come: what nobody accounts for is not pending.
 	Over bool
 	// Stopped says that the run was ended before its plan, at the moment StoppedAt.
 	Stopped   bool
 	StoppedAt time.Duration
-	// Gaps are when nobody had any part of a scenario.
-	Gaps []Gap
-	// Scales are all changes of externally-controlled scenarios, in order.
-	Scales []Scale
+	// Gaps are when nobody had any part of a scenario; Missed are by scenario how many iterations were due in others.
+	Gaps   []Gap
+	Missed []int64
+	// Scales are the changes of externally-controlled scenarios, in order; ScaledBefore sums up older ones by the
+	// scenarios' names.
+	Scales       []Scale
+	ScaledBefore map[string]ScaleSum
 	// Loose is, by scenario, how many iterations belonged to nobody at the end, since nobody had room for them
 	// (shared- and per-vu-iterations); it may be nil.
 	Loose []int64
@@ -127,7 +132,7 @@ const never time.Duration = math.MaxInt64
 // that is unknown. What was due from its end until others took over is lost. What is then left of the plan is pending
 // while the run is not over, cancelled when it was stopped early, and otherwise unknown, with a warning.
 func NewLedger(in LedgerInput) (ledger []ScenarioLedger, warnings []string) {
-	b := &books{LedgerInput: in, deals: map[[2]int][]*share.Sequence{}}
+	b := &books{LedgerInput: in, deals: deals{}}
 	for i, s := range in.Scenarios {
 		a := &account{books: b, index: i, scenario: s}
 		a.Scenario, a.Executor = s.Name, string(s.Executor)
@@ -161,9 +166,12 @@ func Loss(ledger []ScenarioLedger) float64 {
 // books are what the accounts of all scenarios have in common.
 type books struct {
 	LedgerInput
-	deals    map[[2]int][]*share.Sequence // by epoch and scenario: the iterations of every node
+	deals    deals
 	warnings []string
 }
+
+// deals are the iterations of every node, by epoch and scenario.
+type deals map[[2]int][]*share.Sequence
 
 // stop is when the run was stopped, or never.
 func (b *books) stop() time.Duration {
@@ -221,6 +229,22 @@ func (a *account) iterations() {
 	planned, _ := a.scenario.PlannedIterations()
 	a.Unit, a.Planned = UnitIterations, float64(planned)
 	timed := a.scenario.ArrivalSchedule() != nil
+	a.livesIterations()
+	s := a.settled()
+	a.Completed += float64(s.Completed)
+	a.Interrupted += float64(s.Interrupted)
+	a.Lost += float64(s.Lost)
+	a.Unknown += float64(s.Unknown)
+	a.drop(s.Dropped)
+	if timed {
+		a.gaps()
+	}
+	a.balance(timed)
+}
+
+// livesIterations adds up what became of the iterations of all lives.
+func (a *account) livesIterations() {
+	timed := a.scenario.ArrivalSchedule() != nil
 	for _, life := range a.Lives {
 		l := a.last(life)
 		a.Completed += float64(l.Completed)
@@ -240,10 +264,6 @@ func (a *account) iterations() {
 			a.Unknown += float64(a.begun(life, l))
 		}
 	}
-	if timed {
-		a.gaps()
-	}
-	a.balance(timed)
 }
 
 func (a *account) drop(dropped map[string]int64) {
@@ -318,6 +338,9 @@ func (a *account) deal(stint Stint) *share.Sequence {
 
 // gaps counts as lost what was due while nobody had any part of the scenario.
 func (a *account) gaps() {
+	if a.index < len(a.Missed) {
+		a.Lost += float64(a.Missed[a.index])
+	}
 	for _, g := range a.Gaps {
 		until := min(g.Until, a.stop())
 		if g.Scenario == a.index && g.From < until {
@@ -394,8 +417,9 @@ func (a *account) balance(timed bool) {
 
 // notBegun is how many iterations had an owner that ended before they could begin, or no owner.
 func (a *account) notBegun(timed bool) (n int64) {
+	n = a.settled().NotBegun
 	if a.index < len(a.Loose) {
-		n = a.Loose[a.index]
+		n += a.Loose[a.index]
 	}
 	for _, life := range a.Lives {
 		switch {
@@ -429,11 +453,9 @@ const vuNoise = 1e-3
 // vuSeconds accounts for a scenario whose VUs loop.
 func (a *account) vuSeconds() {
 	a.Unit = UnitVUSeconds
-	for _, life := range a.Lives {
-		l := a.last(life)
-		a.Active += l.Active.Seconds()
-		a.Handover += l.Handover.Seconds()
-	}
+	a.livesSeconds()
+	a.Active += a.settled().Active
+	a.Handover += a.settled().Handover
 	planned, before := a.plannedTime()
 	done := a.Active + a.Handover
 	switch {
@@ -460,6 +482,15 @@ func (a *account) vuSeconds() {
 	a.Active = max(0, planned-a.Handover-a.Lost-a.Cancelled-a.Pending)
 }
 
+// livesSeconds adds up for how long the VUs of all lives looped or were moving.
+func (a *account) livesSeconds() {
+	for _, life := range a.Lives {
+		l := a.last(life)
+		a.Active += l.Active
+		a.Handover += l.Handover
+	}
+}
+
 // above is d, or 0 when it is no more than rounding.
 func above(d float64) float64 {
 	if d < vuNoise {
@@ -479,19 +510,33 @@ func (a *account) plannedTime() (planned, before float64) {
 	for slot := range slots {
 		slots[slot] = slot
 	}
-	before = a.loopTime(slots, 0, a.stop())
+	sum := a.ScaledBefore[a.scenario.Name]
+	until := func(end time.Duration) float64 { return sum.Seconds + a.loopTime(slots, sum.Until, end) }
+	before = until(a.stop())
 	switch {
 	case !a.endless():
-		return a.loopTime(slots, 0, never), before
+		return until(never), before
 	case a.Stopped:
 		return before, before
 	}
-	now := a.loopTime(slots, 0, a.now())
+	now := until(a.now())
 	return now, now
+}
+
+// plannedBetween is for how many seconds the VUs of one scenario are to loop between two moments.
+func plannedBetween(scenarios []executor.Scenario, i int, scales []Scale, from, until time.Duration) float64 {
+	a := &account{books: &books{LedgerInput: LedgerInput{Scales: scales}}, index: i, scenario: scenarios[i]}
+	a.Scenario = scenarios[i].Name
+	slots := make([]int, scenarios[i].MaxVUs())
+	for slot := range slots {
+		slots[slot] = slot
+	}
+	return a.loopTime(slots, from, until)
 }
 
 // lostSoFar is for how long VUs were missing that belonged to lives that are gone, while the run goes on.
 func (a *account) lostSoFar() (lost float64) {
+	lost = a.settled().Missing
 	for _, life := range a.Lives {
 		if life.Final || !life.Gone {
 			continue
@@ -507,7 +552,7 @@ func (a *account) lostSoFar() (lost float64) {
 			}
 		}
 		l := a.last(life)
-		lost += max(0, own-l.Active.Seconds()-l.Handover.Seconds())
+		lost += max(0, own-l.Active-l.Handover)
 	}
 	return lost
 }

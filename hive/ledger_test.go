@@ -171,30 +171,30 @@ func TestLedger(t *testing.T) {
 		}}, hive.ScenarioLedger{Planned: 100, Completed: 29, Interrupted: 1, Cancelled: 70}, ""},
 
 		{"VUs loop, one moves", loop, in{Over: true, Lives: []hive.Life{
-			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Started: 7, Completed: 7, Active: 14500 * time.Millisecond, Handover: 500 * time.Millisecond})},
-			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 4 * second})},
+			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Started: 7, Completed: 7, Active: 14.5, Handover: 0.5})},
+			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 4})},
 		}}, hive.ScenarioLedger{Planned: 20, Active: 18.5, Handover: 0.5, Lost: 1, Completed: 0}, ""},
 
 		{"VUs loop, under way", loop, in{Lives: []hive.Life{
-			{Stints: survivor, Ledgers: ledgers(executor.Ledger{Active: 7 * second, Reached: 6 * second})},
-			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 3 * second})},
+			{Stints: survivor, Ledgers: ledgers(executor.Ledger{Active: 7, Reached: 6 * second})},
+			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 3})},
 		}}, hive.ScenarioLedger{Planned: 20, Active: 10, Lost: 2, Pending: 8}, ""},
 
 		{"VUs loop and are stopped", loop, in{Over: true, Stopped: true, StoppedAt: 6 * second, Lives: []hive.Life{
-			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: 12100 * time.Millisecond})},
+			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: 12.1})},
 		}}, hive.ScenarioLedger{Planned: 20, Active: 12.1, Cancelled: 7.9}, ""},
 
 		{"VUs loop for longer than planned", loop, in{Over: true, Lives: []hive.Life{
-			{Final: true, Ledgers: ledgers(executor.Ledger{Active: 21 * second})},
+			{Final: true, Ledgers: ledgers(executor.Ledger{Active: 21})},
 		}}, hive.ScenarioLedger{Planned: 20, Active: 20}, "scenario loop: its VUs were active for 1.000 VU-seconds beyond the 20.000 that were planned"},
 
 		{"without an end, scaled and stopped", ext, in{Over: true, Stopped: true, StoppedAt: 6 * second,
 			Scales: []hive.Scale{{Scenario: "ext", VUs: 2, At: 2 * second}, {Scenario: "other", At: second}},
-			Lives:  []hive.Life{{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: 9 * second})}}},
+			Lives:  []hive.Life{{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: 9})}}},
 			hive.ScenarioLedger{Planned: 10, Active: 9, Lost: 1}, ""},
 
 		{"without an end, under way", ext, in{Lives: []hive.Life{
-			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Ledgers: ledgers(executor.Ledger{Active: 3 * second})},
+			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Ledgers: ledgers(executor.Ledger{Active: 3})},
 		}}, hive.ScenarioLedger{Planned: 3, Active: 3}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -236,7 +236,7 @@ func TestLedgerOfRamp(t *testing.T) {
 		Stages: []executor.Stage{{Duration: 10 * second, Target: 12}, {Duration: 10 * second, Target: 12}, {Duration: 5 * second}}}
 	whole := share.Whole(share.Plan{Slots: 12, Scenarios: []share.Range{{Max: 12}}})
 	in := hive.LedgerInput{Scenarios: []executor.Scenario{ramp}, Over: true, Lives: []hive.Life{{
-		Stints: []hive.Stint{{Epoch: 1, Share: whole}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: ramp.PlannedVUTime()}),
+		Stints: []hive.Stint{{Epoch: 1, Share: whole}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: ramp.PlannedVUTime().Seconds()}),
 	}}}
 	ledger, warnings := hive.NewLedger(in)
 	want := ramp.PlannedVUTime().Seconds()
@@ -439,8 +439,28 @@ func TestLedgerNeverContradictsTheTruth(t *testing.T) {
 			if len(w.dead) == 0 && (l.Lost > 0 || l.Unknown > 0) {
 				t.Fatalf("nobody died, but something is lost or unknown: %+v", l)
 			}
+			if got, _ := hive.NewLedger(settled(w.in)); !reflect.DeepEqual(got, ledger) {
+				t.Fatalf("with closed accounts the ledger is %+v, want %+v", got, ledger)
+			}
 		})
 	}
+}
+
+// settled closes the accounts of lives of which nothing more is to come, some at a time.
+func settled(in hive.LedgerInput) hive.LedgerInput {
+	var over, open []hive.Life
+	for _, life := range in.Lives {
+		if life.Replaced && (!in.Stopped || life.Until <= in.StoppedAt) {
+			over = append(over, life)
+		} else {
+			open = append(open, life)
+		}
+	}
+	in.Lives = open
+	for some := range slices.Chunk(over, 2) {
+		in.Settled = hive.Plus(in.Settled, hive.Settle(in.Scenarios, some))
+	}
+	return in
 }
 
 // worker is a node in a run of shared iterations.

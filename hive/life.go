@@ -278,7 +278,7 @@ func (l *life) unlessStopped(ctx context.Context, e Engine, err error) *Failure 
 		return nil
 	default:
 	}
-	if f.Kind == KindEngine {
+	if f.Kind.engineDied() {
 		l.diedOf(err)
 		return nil
 	}

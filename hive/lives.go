@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-)
 
-// finalAfter is how long after it was proven gone a lost incarnation's last metrics are waited for before they count
-// as the last.
-const finalAfter = 10 * time.Second
+	"hive/engine/executor"
+)
 
 // beginStints notes what every member owns from the present epoch on.
 func (d *driver) beginStints() {
@@ -65,122 +62,73 @@ func (d *driver) recordLives(ctx context.Context, outs []Member, until time.Dura
 	return ops, nil
 }
 
-// readLives loads what an earlier leader recorded.
-func (d *driver) readLives(ctx context.Context) error {
-	kvs, _ := d.keys.All()
-	for key, kv := range kvs {
-		n, ok := strings.CutPrefix(key, d.n.keys.Lives(d.id))
-		if !ok {
-			continue
-		}
-		var number int64
-		life := &Life{}
-		if _, err := fmt.Sscanf(n, "%d", &number); err == nil && json.Unmarshal(kv.Value, life) == nil && !hasLife(d.st.Members, number) {
-			d.lives[number] = life
-		}
-	}
-	if d.st.Epoch == 0 {
-		return nil
-	}
-	if _, err := d.allocsOf(ctx, d.st.Epoch); err != nil {
-		return err
-	}
-	d.beginStints()
-	return nil
-}
-
-// settleGone folds incarnations of which nothing more is to come, when there are many.
-func (d *driver) settleGone() {
-	var over []int64
-	for _, c := range d.n.inbox.all() {
-		life, gone := d.lives[c.Incarnation]
-		if !gone || hasLife(d.st.Members, c.Incarnation) {
-			continue
-		}
-		if c.Stage >= StageEnded || life.Gone && d.now()-life.Proven > finalAfter {
-			over = append(over, c.Incarnation)
-		}
-	}
-	if len(over) <= maxUnfolded {
-		return
-	}
-	for _, number := range over {
-		if c := d.n.inbox.of(number); c != nil && c.Stage >= StageEnded {
-			d.lives[number] = &Life{Final: true} // its own ledger says it all
-		}
-	}
-	d.n.inbox.fold(over)
-}
-
-// maxUnfolded is how many checkpoints of incarnations that are over are kept one by one.
-const maxUnfolded = 50
-
 // ledger accounts for everything that the run planned. over says that no more is to come.
 func (d *driver) ledger(over bool) ([]ScenarioLedger, []string) {
-	in := LedgerInput{Scenarios: d.opts.Scenarios, Over: over, Stopped: d.st.Stopped, StoppedAt: d.st.StoppedAt, Scales: d.st.Scaled}
-	now := d.now()
-	for _, g := range d.st.Gaps {
-		if g.Until < 0 {
-			g.Until = now
-			if over {
-				g.Until = max(now, d.planEnd())
-			}
-		}
-		in.Gaps = append(in.Gaps, g)
+	in := LedgerInput{Scenarios: d.opts.Scenarios, Over: over, Stopped: d.st.Stopped, StoppedAt: d.st.StoppedAt,
+		Gaps: d.gapsUntil(over), Missed: d.st.Missed, Scales: d.st.Scaled, ScaledBefore: d.st.ScaledBefore,
+		Settled: d.closed.Sums, Known: d.known}
+	if over {
+		in.Loose = d.loose()
 	}
 	fallen := d.fallen()
-	seen := map[int64]bool{}
-	for _, c := range d.n.inbox.all() {
-		seen[c.Incarnation] = true
-		life := Life{Stints: d.stints[c.Incarnation]}
-		if known := d.lives[c.Incarnation]; known != nil {
-			life = *known
-		}
-		life.Ledgers, life.Final = c.Ledger, c.Stage >= StageEnded
-		if over && !life.Final && !life.Gone {
-			life.Gone, life.Proven = true, now // it never reported its end
-		}
-		if fallen[c.Incarnation] != "" && !life.Gone {
-			if m, ok := d.memberOf(c.Incarnation); ok {
-				life.Gone, life.Proven = true, d.provenAt(m)
-			}
-		}
-		in.Lives = append(in.Lives, life)
-	}
-	if f := d.n.inbox.sum(); f != nil {
-		for i, number := range f.Lives {
-			seen[number] = true
-			life := Life{Final: true} // an earlier leader may have recorded more
-			if known := d.lives[number]; known != nil {
-				life = *known
-			}
-			life.Ledgers = f.Ledgers[i]
-			in.Lives = append(in.Lives, life)
-		}
-	}
-	for number, life := range d.lives {
-		if !seen[number] {
-			in.Lives = append(in.Lives, *life)
+	for number := range d.lives {
+		if !hasLife(d.st.Members, number) && !d.closed.Lives.has(number) {
+			in.Lives = append(in.Lives, d.lifeOf(number))
 		}
 	}
 	for _, m := range d.st.Members {
-		if !seen[m.Incarnation] && d.lives[m.Incarnation] == nil {
-			life := Life{Stints: d.stints[m.Incarnation], Gone: over || fallen[m.Incarnation] != ""}
-			if life.Gone {
-				life.Proven = d.provenAt(m)
-			}
-			in.Lives = append(in.Lives, life)
-		}
+		in.Lives = append(in.Lives, d.memberLife(m, over, fallen[m.Incarnation] != ""))
 	}
 	return NewLedger(in)
 }
 
-func (d *driver) memberOf(life int64) (Member, bool) {
-	i := slices.IndexFunc(d.st.Members, func(m Member) bool { return m.Incarnation == life })
-	if i < 0 {
-		return Member{}, false
+// gapsUntil are the gaps with an end: those that go on end now, or with the plan when no more is to come.
+func (d *driver) gapsUntil(over bool) []Gap {
+	gaps := slices.Clone(d.st.Gaps)
+	for i := range gaps {
+		switch {
+		case gaps[i].Until >= 0:
+		case over:
+			gaps[i].Until = max(d.now(), d.planEnd())
+		default:
+			gaps[i].Until = d.now()
+		}
 	}
-	return d.st.Members[i], true
+	return gaps
+}
+
+// memberLife is the part that a member has in the run.
+func (d *driver) memberLife(m Member, over, lost bool) Life {
+	life := Life{Stints: d.stints[m.Incarnation]}
+	if c := d.n.inbox.of(m.Incarnation); c != nil {
+		life.Ledgers, life.Final = c.Ledger, c.Stage >= StageEnded
+	}
+	if !life.Gone && (lost || over && !life.Final) { // or it never reported its end
+		life.Gone, life.Proven = true, d.provenAt(m)
+	}
+	return life
+}
+
+// loose is by scenario how many counted iterations belong to nobody, for want of room.
+func (d *driver) loose() []int64 {
+	if d.rows == nil || d.policy().OnNodeLoss == LossContinue {
+		return nil // what nobody has there is counted with who had it
+	}
+	loose := make([]int64, len(d.opts.Scenarios))
+	owners := tenureOf(d.layout, d.allocs[d.st.Epoch], d.st.Members)
+	for i, r := range d.rows.Scenarios {
+		s := d.opts.Scenarios[i]
+		loose[i] = lengthOf(r.Loose)
+		if s.Executor != executor.PerVUIterations {
+			continue
+		}
+		for slot := range d.layout.Scenarios[i].Max {
+			if owners[d.layout.Scenarios[i].Base+slot] == 0 {
+				loose[i] += max(0, s.Iterations-r.Next[slot])
+			}
+		}
+	}
+	return loose
 }
 
 // markGaps opens a gap for every scenario that nobody has any part of by the allocations given, and closes the others.

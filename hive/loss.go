@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -22,6 +21,9 @@ const (
 
 // findLost looks who of the members is gone, and says what is new of it.
 func (d *driver) findLost(ctx context.Context) error {
+	if d.outage.down && d.st.Phase == Running {
+		return nil // all of them
+	}
 	records := map[string]registry.Node{}
 	for _, r := range registry.Nodes(d.n.nodes) {
 		records[r.ID] = r
@@ -51,11 +53,11 @@ func (d *driver) findLost(ctx context.Context) error {
 		d.note(TimelineNodeBack, m.Name, fmt.Sprintf("node %s is back at %s, before its share was dealt anew", m.Name, seconds(d.now())), nil)
 	}
 	if began {
-		d.note(TimelineHold, "", fmt.Sprintf("%d of %d nodes went silent at once at %s, with no proof that they are gone: nothing is decided for %s",
-			len(d.watch.absent), len(watched), seconds(d.now()), d.watch.ttl), nil)
+		d.note(TimelineHold, "", fmt.Sprintf("%d of %s went silent at once at %s, with no proof that they are gone: nothing is decided for %s",
+			len(d.watch.absent), plural(len(watched), "node", "nodes"), seconds(d.now()), d.watch.ttl), nil)
 	}
 	if ended {
-		d.note(TimelineHold, "", fmt.Sprintf("held still until %s: %d nodes did not come back", seconds(d.now()), len(d.watch.absent)), nil)
+		d.note(TimelineHold, "", fmt.Sprintf("held still until %s: %s did not come back", seconds(d.now()), plural(len(d.watch.absent), "node", "nodes")), nil)
 	}
 	d.findDied()
 	return nil
@@ -118,14 +120,26 @@ func (d *driver) bury(s *State, fallen map[int64]string) {
 // provenAt is when on the run's clock it was certain that a member sends no load any more.
 func (d *driver) provenAt(m Member) time.Duration {
 	now := d.now()
-	if a := d.watch.absent[m.Incarnation]; a != nil {
+	a := d.watch.absent[m.Incarnation]
+	if a != nil && a.until != nil {
+		return *a.until
+	}
+	if a != nil {
 		return max(0, min(now, now-(d.at()-a.since)))
 	}
 	return now
 }
 
 // ranOutOfMemory says whether an engine ended because it used more memory than it may: it would do so again.
-func ranOutOfMemory(f *Failure) bool { return strings.Contains(strings.ToLower(f.Message), "memory") }
+func ranOutOfMemory(f *Failure) bool { return f.Kind == KindEngineMemory }
+
+// deathKind is what a run is said to end for when the death of an engine ends it.
+func deathKind(f *Failure) Kind {
+	if ranOutOfMemory(f) {
+		return KindEngineMemory
+	}
+	return KindEngine
+}
 
 func withDeath(deaths map[string]Death, id string, death Death) map[string]Death {
 	next := maps.Clone(deaths)

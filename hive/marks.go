@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +43,7 @@ func (l *life) raise(ctx context.Context, e Engine, epoch int) error {
 	m := &l.marks
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	want := e.Marks()
+	want := higher(e.Marks(), m.allowed)
 	if m.frozen || reflect.DeepEqual(want, m.allowed) {
 		return nil
 	}
@@ -53,6 +55,24 @@ func (l *life) raise(ctx context.Context, e Engine, epoch int) error {
 	m.allowed = want
 	e.Allow(want)
 	return nil
+}
+
+// higher is what is asked for, and nowhere less than what is allowed: an engine
+// that has not heard of that yet may by now be content with less.
+func higher(asked, allowed []executor.Marks) []executor.Marks {
+	all := slices.Clone(asked)
+	for i := range min(len(all), len(allowed)) {
+		all[i].Limit = max(all[i].Limit, allowed[i].Limit)
+		if len(allowed[i].Slots) == 0 {
+			continue
+		}
+		slots := maps.Clone(allowed[i].Slots)
+		for slot, limit := range all[i].Slots {
+			slots[slot] = max(slots[slot], limit)
+		}
+		all[i].Slots = slots
+	}
+	return all
 }
 
 // freeze keeps the marks as they are in etcd. They are written once more, so

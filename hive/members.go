@@ -56,6 +56,7 @@ func (n *Node) eligible() bool { return n.embedded && len(n.cfg.Etcd) == 0 }
 // they are.
 func (n *Node) keepStore(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.keepContact(ctx) })
 	g.Go(func() error { return n.followMembers(ctx) })
 	if n.embedded {
 		g.Go(func() error { return n.tendMembers(ctx) })
@@ -243,8 +244,8 @@ func (n *Node) part() string {
 	return ""
 }
 
-// followMembers keeps the client's endpoints, the node's memory of the hive
-// and its own record true.
+// followMembers keeps the node's knowledge of the etcd's endpoints, its memory of
+// the hive and its own record true.
 func (n *Node) followMembers(ctx context.Context) error {
 	look := time.NewTicker(memberLook)
 	defer look.Stop()
@@ -258,7 +259,7 @@ func (n *Node) followMembers(ctx context.Context) error {
 			n.tellLease(p)
 		}
 		n.showPart(ctx)
-		if next := n.nodes.Changed(); next != more {
+		if next := n.nodes.Changed(); n.embedded && next != more {
 			more, now = next, n.memberNodes()
 		}
 		if now != seen || time.Since(asked) > membersLook {
@@ -314,9 +315,9 @@ func (n *Node) memberNodes() string {
 	return b.String()
 }
 
-// learnMembers points the client at all voters and notes where the hive is.
+// learnMembers learns who the voters are and notes where the hive is.
 func (n *Node) learnMembers(ctx context.Context) error {
-	endpoints := n.etcd.Endpoints()
+	endpoints := n.contact.known()
 	if n.embedded {
 		voters, err := n.voters(ctx)
 		if err != nil {
@@ -326,7 +327,7 @@ func (n *Node) learnMembers(ctx context.Context) error {
 			return err
 		}
 		if len(voters) > 0 && !slices.Equal(voters, endpoints) {
-			n.etcd.SetEndpoints(voters...)
+			n.contact.learn(voters)
 			endpoints = voters
 		}
 	}
@@ -362,18 +363,14 @@ func (n *Node) voters(ctx context.Context) (endpoints []string, err error) {
 }
 
 // askAround finds the voters when none of those that this node knew answers:
-// all of them may have been replaced since it last looked. It knows of its own
-// member, and the other nodes know more.
+// all of them may have been replaced since it last looked.
 func (n *Node) askAround(ctx context.Context) ([]string, error) {
 	known := n.dir.known()
-	if n.part() == voterPart && !slices.Contains(n.etcd.Endpoints(), n.dir.clientURL()) {
-		return []string{n.dir.clientURL()}, nil
-	}
 	for _, peer := range known.Peers {
 		one, cancel := context.WithTimeout(ctx, etcdTry)
 		endpoints, _, err := n.askPeer(one, peer)
 		cancel()
-		if err == nil && !slices.Equal(endpoints, n.etcd.Endpoints()) {
+		if err == nil && !slices.Equal(endpoints, n.contact.known()) {
 			return endpoints, nil
 		}
 	}
@@ -394,6 +391,10 @@ func (n *Node) giveUpMember(ctx context.Context) {
 			n.log.Warn("this node leaves without having handed its etcd member over", "reason", context.Cause(ctx))
 			return
 		}
+	}
+	// What it has to say when it leaves, it must not say to the member that is gone.
+	for now, _ := n.contact.using(); n.part() != voterPart && now == n.dir.ownURL() && ctx.Err() == nil; now, _ = n.contact.using() {
+		pause(ctx, contactLook/4)
 	}
 }
 

@@ -277,6 +277,15 @@ func TestMembersGrowAndAreReplaced(t *testing.T) {
 	}
 	one.kill()
 	t.Logf("from the death of n1 to its replacement: %s", awaitVoters(t, four, "n2", "n3", "n4"))
+	within(t, 10*time.Second, "the member of n1 is removed", func() bool { // a voter that is back before that keeps its place
+		c, err := newEtcdClient(clusterOf(t, four).Etcd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		list, err := c.MemberList(t.Context())
+		return err == nil && len(list.Members) == 3
+	})
 	one = one.again("").joined()
 	within(t, 10*time.Second, "n1 is back without a member", func() bool {
 		r, ok := one.nodes()["n1"]
@@ -393,6 +402,67 @@ func TestStoppedProcessProvesNothing(t *testing.T) {
 	}
 }
 
+// A node that leads etcd stands still for longer than all leases, and goes on:
+// the others are not taken for lost because it believes that nobody has renewed,
+// and it is back soon.
+func TestStoppedEtcdLeaderTakesNobodyAlong(t *testing.T) {
+	t.Parallel()
+	all := three(t, 2*time.Second, time.Minute)
+	time.Sleep(1500 * time.Millisecond) // the lead of etcd moves away from the leader
+	led := func() *process {
+		for _, p := range all {
+			c, err := newEtcdClient(clusterOf(t, p).Etcd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for _, endpoint := range c.Endpoints() {
+				st, err := c.Status(t.Context(), endpoint)
+				if err == nil && st.Leader == st.Header.MemberId {
+					return memberAt(t, all, st.Header.MemberId)
+				}
+			}
+		}
+		t.Fatal("nobody leads the etcd")
+		return nil
+	}()
+	other := all[0]
+	if other == led {
+		other = all[1]
+	}
+	was := other.nodes()
+	led.signal(syscall.SIGSTOP)
+	within(t, 10*time.Second, led.Name+" is out", func() bool {
+		nodes := other.nodes()
+		_, still := nodes[led.Name]
+		return nodes != nil && !still
+	})
+	time.Sleep(2 * time.Second)
+	led.signal(syscall.SIGCONT)
+	took := within(t, 10*time.Second, led.Name+" is back", func() bool { _, ok := other.nodes()[led.Name]; return ok })
+	t.Logf("from going on to being back: %s", took)
+	time.Sleep(time.Second) // what it would have proposed has come
+	for name, r := range other.nodes() {
+		if name != led.Name && r.Incarnation != was[name].Incarnation {
+			t.Errorf("%s lost its place in the hive: incarnation %d, then %d", name, was[name].Incarnation, r.Incarnation)
+		}
+	}
+}
+
+// memberAt is the process whose node holds a member of the etcd.
+func memberAt(t *testing.T, all []*process, id uint64) *process {
+	t.Helper()
+	for _, p := range all {
+		var kept identity
+		data, err := os.ReadFile(p.DataDir + "/identity.json")
+		if err == nil && json.Unmarshal(data, &kept) == nil && kept.MemberID == fmt.Sprintf("%x", id) {
+			return p
+		}
+	}
+	t.Fatalf("nobody holds member %x", id)
+	return nil
+}
+
 // A node that never answered at its address is not taken for dead because the
 // address refuses.
 func TestRefusalOfAStrangerProvesNothing(t *testing.T) {
@@ -424,10 +494,12 @@ func TestMembersLeave(t *testing.T) {
 	all = append(all, spawn(t, helper{Name: "n4", Peer: all[0].Address, TTL: 2 * time.Second}).joined())
 	leave := func() {
 		t.Helper()
+		began := time.Now()
 		all[0].signal(syscall.SIGTERM)
 		if err := all[0].cmd.Wait(); err != nil {
 			t.Fatalf("%s ended with %v", all[0].Name, err)
 		}
+		t.Logf("%s has handed its member over and left: %s", all[0].Name, time.Since(began))
 		all[0].stdin.Close()
 		all = all[1:]
 	}

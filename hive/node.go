@@ -3,6 +3,7 @@ package hive
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,6 +48,7 @@ type Node struct {
 	member     atomic.Pointer[embed.Etcd] // nil without a member of the embedded etcd
 	embedded   bool                       // the hive's etcd is embedded in its nodes
 	etcd       *clientv3.Client
+	contact    *contact // whom etcd calls
 	keys       Keys
 	reg        *registry.Registry
 	nodes      *registry.Mirror
@@ -60,11 +62,16 @@ type Node struct {
 	ready    sync.Once
 	entered  sync.Once
 	inside   chan struct{} // closed when the node is in the hive for the first time
+	insideAt time.Time     // when that was; set before inside is closed
 	left     chan struct{} // closed when the agent has ended
 	draining *drain
 
 	proofs   proofs
 	amending sync.Mutex // held while the record is changed
+
+	lineMu sync.Mutex      // guards what follows
+	line   []string        // see standing
+	lineAt <-chan struct{} // what candidates.Changed was when it was made
 
 	mu       sync.Mutex // guards what follows
 	leaderIs election.Leader
@@ -174,7 +181,7 @@ func (n *Node) live(ctx context.Context) error {
 
 // oneLease registers under a new lease and is in the hive until that ends.
 func (n *Node) oneLease(ctx context.Context) error {
-	s, err := registry.NewSession(ctx, n.etcd, n.cfg.LeaseTTL)
+	s, err := registry.NewSession(ctx, n.etcd, n.cfg.lease())
 	if err != nil {
 		return err
 	}
@@ -187,7 +194,10 @@ func (n *Node) oneLease(ctx context.Context) error {
 	defer n.self.Store(nil)
 	n.move(&place{session: s, rev: self.Incarnation})
 	defer n.move(nil)
-	n.entered.Do(func() { close(n.inside) })
+	n.entered.Do(func() {
+		n.insideAt = time.Now()
+		close(n.inside)
+	})
 
 	g, gctx := errgroup.WithContext(s.Ctx())
 	g.Go(func() error { return n.campaign(gctx, s) })
@@ -259,6 +269,24 @@ func (n *Node) refuseTwin(ctx context.Context) error {
 	return nil
 }
 
+// endEarlier revokes the lease of a process that was this node before and is gone: this one has its data directory. The
+// others then need not wait for it to run out, least of all those who are to lead after it.
+func (n *Node) endEarlier(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, etcdTry)
+	defer cancel()
+	resp, err := n.etcd.Get(ctx, n.keys.Nodes()+n.info.ID)
+	if err == nil && len(resp.Kvs) > 0 {
+		var earlier registry.Node
+		kv := resp.Kvs[0]
+		if json.Unmarshal(kv.Value, &earlier) == nil && earlier.Boot != n.boot && kv.Lease != 0 {
+			_, err = n.etcd.Revoke(ctx, clientv3.LeaseID(kv.Lease))
+		}
+	}
+	if err != nil {
+		n.log.Debug("the lease of an earlier process of this node is left to run out", "reason", err)
+	}
+}
+
 // keepRecord fails when the node's record is not in etcd any more: the others
 // then count it as gone, lease or not.
 func (n *Node) keepRecord(ctx context.Context, self registry.Node) error {
@@ -285,6 +313,7 @@ func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node
 	if err := n.refuseTwin(ctx); err != nil {
 		return registry.Node{}, err
 	}
+	n.endEarlier(ctx)
 	asked := orDefault(n.cfg.Name, n.dir.id.Name)
 	base := orDefault(asked, hostName())
 	rec := registry.Node{ID: n.info.ID, Name: base, Address: n.info.URL, Capacity: n.info.Capacity, Labels: n.cfg.Labels,
@@ -327,10 +356,11 @@ func (n *Node) announce(ctx context.Context, self registry.Node) error {
 // others when the node is being drained.
 func (n *Node) campaign(ctx context.Context, s *registry.Session) error {
 	for ctx.Err() == nil {
-		more := n.candidates.Changed()
+		nodes, line := n.nodes.Changed(), n.candidates.Changed()
 		if n.yields() {
 			select {
-			case <-more:
+			case <-nodes:
+			case <-line:
 			case <-ctx.Done():
 			}
 			continue
@@ -382,12 +412,7 @@ func (n *Node) currentLeader() (election.Leader, <-chan struct{}) {
 
 // find looks a node up by its id.
 func (n *Node) find(id string) (registry.Node, bool) {
-	for _, r := range registry.Nodes(n.nodes) {
-		if r.ID == id {
-			return r, true
-		}
-	}
-	return registry.Node{}, false
+	return registry.Find(n.nodes, n.keys.Nodes()+id)
 }
 
 // leaderURL is where the leader's API is; ok is false when there is none.

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// keptWait is how long the reports that nodes have kept are waited for when all are back: they send them at once.
+const keptWait = 300 * time.Millisecond
+
 // outage is what a leader knows of a hive that was down as a whole when it took the run up.
 type outage struct {
 	down  bool
@@ -27,30 +30,34 @@ func (d *driver) takeOver(ctx context.Context) error {
 	if err := d.readLives(ctx); err != nil {
 		return err
 	}
-	if d.l.first(d.id) {
+	down, err := d.allGone(ctx)
+	if err != nil {
+		return err
+	}
+	if d.outage = (outage{down: down, since: d.at()}); d.l.first(d.id) {
 		d.noteLeader()
 	}
+	return nil
+}
+
+// allGone says whether load is to be sent and none of the processes is there that are to send it.
+func (d *driver) allGone(ctx context.Context) (bool, error) {
 	if d.st.Phase != Running || len(d.st.Members) == 0 {
-		return nil
+		return false, nil
 	}
 	for _, m := range d.st.Members {
-		alive, err := d.alive(ctx, m)
-		if err != nil {
-			return err
-		}
-		if alive {
-			return nil
+		if alive, err := d.alive(ctx, m); alive || err != nil {
+			return false, err
 		}
 	}
-	d.outage = outage{down: true, since: d.at()}
-	return nil
+	return true, nil
 }
 
 // noteLeader puts into the timeline that another node leads.
 func (d *driver) noteLeader() {
 	msg := fmt.Sprintf("node %s leads now", d.n.info.Name)
 	if !d.last.Wall.IsZero() {
-		msg += fmt.Sprintf("; the leader before was last heard of at %s (%s ago)", seconds(d.last.Run), time.Since(d.last.Wall).Round(10*time.Millisecond))
+		msg += fmt.Sprintf("; the leader before wrote down the run's clock last at %s%s", seconds(d.last.Run), wallText(d.last.Wall))
 	}
 	d.note(TimelineLeader, d.n.info.Name, msg, nil)
 }
@@ -63,19 +70,17 @@ func (d *driver) reappeared() bool {
 	})
 }
 
-// ride takes a run up whose whole hive was down, once nodes are there again.
+// ride takes a run up whose whole hive was down, once its nodes are there again: at once when all of them are, and
+// otherwise when those that are missing have had the time of a lease to come.
 func (d *driver) ride(ctx context.Context) error {
 	if d.reappeared() {
 		d.outage.down = false
 		return nil
 	}
-	room := 0
-	for _, m := range d.candidates() {
-		room += m.Capacity
-	}
+	room, missing := d.room(), d.absentees()
 	waited := d.at() - d.outage.since
-	enough := room >= d.layout.Slots && waited >= min(d.n.cfg.LeaseTTL, d.n.cfg.Timing.Grace)
-	if !enough && (room == 0 || waited < d.n.cfg.Timing.Grace) && !d.passed() {
+	ready := room > 0 && (missing == 0 && waited >= keptWait || waited >= d.n.cfg.LeaseTTL)
+	if !ready && !d.passed() {
 		return nil
 	}
 	d.outage.down = false
@@ -85,15 +90,55 @@ func (d *driver) ride(ctx context.Context) error {
 	return d.goOn(ctx)
 }
 
+// room is how many VUs the nodes carry that are there.
+func (d *driver) room() (room int) {
+	for _, m := range d.candidates() {
+		room += m.Capacity
+	}
+	return room
+}
+
+// absentees is how many nodes of the run are not there again, as another process of their own.
+func (d *driver) absentees() (n int) {
+	for _, m := range d.st.Members {
+		if _, ok := d.n.find(m.ID); !ok {
+			n++
+		}
+	}
+	return n
+}
+
 // passed says whether the plan has come to its end while nobody was there.
 func (d *driver) passed() bool {
 	return d.policy().OnOutage == OutageSkip && d.st.Halt == nil && d.wallRun() > d.planEnd()
 }
 
-// sentUntil is the moment on the run's clock after which no member can have sent anything: the clock is written down
-// every second, and a node that cannot reach etcd stops by itself.
+// heard is the latest moment on the run's clock that anybody in the hive is known to have lived at, and when that was
+// by wall time: the clock is written down every second, and nodes keep what they report.
+func (d *driver) heard() (run time.Duration, wall time.Time) {
+	run, wall = max(d.last.Run, 0), d.last.Wall
+	for _, m := range d.st.Members {
+		if c := d.n.inbox.of(m.Incarnation); c != nil && c.At > run {
+			if !wall.IsZero() {
+				wall = wall.Add(c.At - run)
+			}
+			run = c.At
+		}
+	}
+	if d.st.Halt != nil && run > d.st.Halt.At {
+		run = max(d.st.Halt.At, 0)
+	}
+	return run, wall
+}
+
+// sentUntil is the moment on the run's clock after which no member can have sent anything: signs of life are written
+// down every second, a node that cannot reach etcd stops by itself when its lease has run out, and the past is over.
 func (d *driver) sentUntil() time.Duration {
-	until := max(d.last.Run, d.st.From, 0) + tickEvery + d.n.cfg.LeaseTTL
+	run, _ := d.heard()
+	until := max(run, d.st.From) + tickEvery + d.n.cfg.LeaseTTL
+	if !d.last.Wall.IsZero() {
+		until = min(until, max(run, d.wallRun()))
+	}
 	if d.st.Halt != nil {
 		until = min(until, d.st.Halt.At)
 	}
@@ -102,10 +147,14 @@ func (d *driver) sentUntil() time.Duration {
 
 // wallRun is where the run's clock would stand by wall time.
 func (d *driver) wallRun() time.Duration {
-	if d.last.Wall.IsZero() {
-		return d.sentUntil()
+	run := max(d.last.Run, d.st.From, 0)
+	if !d.last.Wall.IsZero() {
+		run = d.last.Run + max(0, time.Since(d.last.Wall))
 	}
-	return d.last.Run + max(0, time.Since(d.last.Wall))
+	if d.st.Halt != nil {
+		run = min(run, d.st.Halt.At)
+	}
+	return run
 }
 
 // goOn counts all members out and sets the clock; nodes that are there are then dealt in as if they had joined.
@@ -115,33 +164,27 @@ func (d *driver) goOn(ctx context.Context) error {
 	if d.policy().OnOutage == OutageSkip && d.st.Halt == nil {
 		run = max(down, d.wallRun())
 	}
-	fallen := map[int64]string{}
-	for _, m := range d.st.Members {
-		fallen[m.Incarnation] = "the whole hive was down"
-		d.watch.absent[m.Incarnation] = &absence{member: m, since: d.at(), stayed: true, reason: "the whole hive was down"}
-	}
-	records, err := d.recordLives(ctx, d.st.Members, run, true)
+	members := d.st.Members
+	fallen := d.downSince(down)
+	// What was theirs is nobody's from then on: the gap accounts for it.
+	records, err := d.recordLives(ctx, members, down, true)
 	if err != nil {
 		return err
-	}
-	for _, m := range d.st.Members {
-		d.lives[m.Incarnation].Proven = down
 	}
 	rows, err := d.moveWork(ctx, &Proposal{Epoch: d.st.Tried + 1}, nil)
 	if err != nil {
 		return err
 	}
-	d.note(TimelineOutage, "", fmt.Sprintf("the whole hive was down (%s): nothing was sent after %s at the latest; the run's clock goes on from %s (%s)",
-		nameList(d.st.Members), seconds(down), seconds(run), d.policy().OnOutage), map[string]float64{"seconds": (run - down).Seconds()})
-	members := d.st.Members
+	d.tellOutage(down, fmt.Sprintf("the run's clock goes on from %s (%s)", seconds(run), d.policy().OnOutage))
 	err = d.advanceIf(ctx, "outage", d.stillGone(members, fallen), func(s *State) {
-		s.Gone = slices.Clone(s.Gone)
+		s.Gone = slices.DeleteFunc(slices.Clone(s.Gone), func(g Gone) bool { return hasLife(members, g.Incarnation) })
 		for _, m := range members {
 			s.Gone = append(s.Gone, Gone{Member: m, Lost: true, Proven: down, Reason: fallen[m.Incarnation]})
 		}
 		s.Tried++
 		s.Epoch, s.From, s.Members, s.Proposal, s.Unowned, s.Refill = s.Tried, down, nil, nil, d.layout.Slots, true
-		s.Anchor = Anchor{Node: d.n.info.ID, At: d.n.clock.Now(), Run: run, Gen: s.Anchor.Gen + 1}
+		s.Dark = &Dark{From: down, Wall: d.wallAt(down)}
+		s.Anchor = Anchor{Node: d.n.info.ID, Boot: d.n.boot, At: d.n.clock.Now(), Run: run, Gen: s.Anchor.Gen + 1}
 		d.markGaps(s, down, map[int64]Alloc{})
 	}, append(records, rows...)...)
 	if err != nil {
@@ -150,18 +193,62 @@ func (d *driver) goOn(ctx context.Context) error {
 	if d.nextRows != nil {
 		d.rows, d.nextRows = d.nextRows, nil
 	}
-	d.stints = map[int64][]Stint{}
+	d.stints, d.last = map[int64][]Stint{}, Tick{Run: run, Wall: time.Now().UTC()}
 	d.allocs[d.st.Epoch] = map[int64]Alloc{}
 	return nil
 }
 
+// downSince takes all members as lost that can have sent nothing after a moment on the run's clock.
+func (d *driver) downSince(until time.Duration) map[int64]string {
+	fallen := map[int64]string{}
+	for _, m := range d.st.Members {
+		fallen[m.Incarnation] = "the whole hive was down"
+		d.watch.absent[m.Incarnation] = &absence{member: m, since: d.at(), until: &until, stayed: true, reason: fallen[m.Incarnation]}
+	}
+	return fallen
+}
+
+// wallAt is when by wall time the run's clock read a moment that has passed.
+func (d *driver) wallAt(run time.Duration) time.Time {
+	if d.last.Wall.IsZero() {
+		return time.Now().UTC()
+	}
+	return d.last.Wall.Add(run - d.last.Run)
+}
+
+// tellOutage puts into the timeline from when on the whole hive was down.
+func (d *driver) tellOutage(down time.Duration, then string) {
+	run, wall := d.heard()
+	msg := fmt.Sprintf("the whole hive was down (%s): it was last heard of at %s%s, and nothing was sent after %s at the latest%s; %s",
+		nameList(d.st.Members), seconds(run), wallText(wall), seconds(down), wallText(d.wallAt(down)), then)
+	d.note(TimelineOutage, "", msg, nil)
+}
+
+// tellLight puts into the timeline that a hive that was down as a whole sends load again from an epoch on.
+func (d *driver) tellLight(p *Proposal) {
+	dark := d.st.Dark
+	if dark == nil || len(p.Members) == 0 {
+		return
+	}
+	back := max(p.From, d.now())
+	d.note(TimelineOutage, "", fmt.Sprintf("the load is back after the whole hive was down: nothing was sent from %s%s at the latest until %s%s",
+		seconds(dark.From), wallText(dark.Wall), seconds(back), wallText(time.Now().Add(back-d.now()))),
+		map[string]float64{"seconds": (back - dark.From).Seconds()})
+}
+
+// wallText shows a moment of wall time in brackets; none when it is not known.
+func wallText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " (" + t.UTC().Format("15:04:05.0 UTC") + ")"
+}
+
 // closeAfterOutage ends a run whose whole hive was down, with teardown.
 func (d *driver) closeAfterOutage(ctx context.Context) error {
-	for _, m := range d.st.Members {
-		d.watch.absent[m.Incarnation] = &absence{member: m, since: d.at(), stayed: true, reason: "the whole hive was down"}
-	}
 	down := d.sentUntil()
-	d.note(TimelineOutage, "", fmt.Sprintf("the whole hive was down: nothing was sent after %s at the latest; the run is closed, as its policy wants", seconds(down)), nil)
+	d.downSince(down)
+	d.tellOutage(down, "the run is closed, as its policy wants")
 	return d.advance(ctx, "outage", func(s *State) {
 		d.bury(s, d.fallen())
 		s.fail(Failf(KindOutage, "the whole hive was down at %s on the run's clock, and the run was not to go on after that (--on-outage abort)", seconds(down)))

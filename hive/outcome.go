@@ -61,6 +61,10 @@ func (d *driver) placeNotes(res *Result) (notes []string) {
 		if skew := r.Start.Late + r.Start.RTT/2; skew > skewLimit && !r.Lost {
 			notes = append(notes, fmt.Sprintf("node %s may have started up to %s off the common instant", r.Name, skew.Round(time.Millisecond)))
 		}
+		if worst := max(r.Clock.Worst, r.Clock.Off.Abs()); worst > skewLimit {
+			notes = append(notes, fmt.Sprintf("the clock of node %s was up to %s off the run's, %s at its last report",
+				r.Name, worst.Round(time.Millisecond), r.Clock.Off.Abs().Round(time.Millisecond)))
+		}
 	}
 	return notes
 }
@@ -133,7 +137,7 @@ func (d *driver) nodeResults() []NodeResult {
 	for _, g := range lives {
 		r := NodeResult{ID: g.ID, Name: g.Name, Incarnation: g.Incarnation, VUs: g.VUs, Lost: g.Lost}
 		if c := d.n.inbox.of(g.Incarnation); c != nil {
-			r.Start, r.Ended, r.Progress = c.Start, c.Stage >= StageEnded, c.Progress
+			r.Start, r.Clock, r.Ended, r.Progress = c.Start, c.Clock, c.Stage >= StageEnded, c.Progress
 		}
 		all = append(all, r)
 	}

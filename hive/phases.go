@@ -11,6 +11,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"hive/engine/executor"
 	"hive/engine/share"
 	"hive/registry"
 )
@@ -45,9 +46,14 @@ func (d *driver) begin(ctx context.Context) error {
 
 // candidates are the living nodes that can carry load.
 func (d *driver) candidates() (members []Member) {
-	for _, n := range registry.Nodes(d.n.nodes) {
-		if n.Capacity > 0 && !n.Draining && !d.barred(n.ID) {
-			members = append(members, Member{ID: n.ID, Name: n.Name, Boot: n.Boot, Capacity: n.Capacity, Weight: n.Capacity})
+	return slices.DeleteFunc(d.n.carriers(), func(m Member) bool { return d.barred(m.ID) })
+}
+
+// carriers are the living nodes that can carry load and stay.
+func (n *Node) carriers() (members []Member) {
+	for _, r := range registry.Nodes(n.nodes) {
+		if r.Capacity > 0 && !r.Draining {
+			members = append(members, Member{ID: r.ID, Name: r.Name, Boot: r.Boot, Capacity: r.Capacity, Weight: r.Capacity})
 		}
 	}
 	return members
@@ -55,10 +61,14 @@ func (d *driver) candidates() (members []Member) {
 
 // deal is Deal, after it has seen to it that the run could lose the nodes that it wants in reserve.
 func (d *driver) deal(members []Member) (Plan, []Member, []share.Share, error) {
-	if err := checkReserve(d.layout.Slots, members, d.spec.Flags.Policy.Reserve); err != nil {
+	return dealWithin(d.spec.Name, d.opts.Scenarios, members, d.spec.Flags.Policy.Reserve)
+}
+
+func dealWithin(name string, scenarios []executor.Scenario, members []Member, reserve int) (Plan, []Member, []share.Share, error) {
+	if err := checkReserve(executor.Layout(scenarios).Slots, members, reserve); err != nil {
 		return Plan{}, nil, nil, err
 	}
-	return Deal(d.spec.Name, d.opts.Scenarios, members)
+	return Deal(name, scenarios, members)
 }
 
 // checkReserve refuses a test that would not fit without the largest nodes.
@@ -74,8 +84,8 @@ func checkReserve(vus int, members []Member, reserve int) error {
 	if vus <= left {
 		return nil
 	}
-	return Failf(KindCapacity, "the test would not survive the loss of %d nodes (--reserve): it needs %d VUs, and without the largest %d of %d nodes the hive carries %d",
-		reserve, vus, min(reserve, len(sorted)), len(sorted), left)
+	return Failf(KindCapacity, "the test would not survive the loss of %s (--reserve): it needs %s, and without the largest %d of %s the hive carries %d",
+		plural(reserve, "node", "nodes"), plural(vus, "VU", "VUs"), min(reserve, len(sorted)), plural(len(sorted), "node", "nodes"), left)
 }
 
 // putAllocs writes the allocations of an epoch in batches, in the place of any that an attempt before left; they take
@@ -119,7 +129,7 @@ func (d *driver) dealAgain(ctx context.Context) (changed bool, err error) {
 	}
 	f := &Failure{Kind: KindNodeLost, Node: lost[0].Name, Message: fmt.Sprintf("lost while the run was %s: %s", d.st.Phase, fallen[lost[0].Incarnation])}
 	if died := d.died[lost[0].Incarnation]; died != nil {
-		f.Kind, f.Message = KindEngine, died.Message
+		f.Kind, f.Message = deathKind(died), died.Message
 	}
 	duty, begun := d.duty(d.n.keys.Setup(d.id))
 	if begun && !duty.Done && slices.ContainsFunc(lost, func(m Member) bool { return m.ID == duty.Node }) {
@@ -170,8 +180,8 @@ func (d *driver) redealUnbegun(ctx context.Context, fallen map[int64]string, los
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	d.note(TimelineNodeLost, lost[0].Name, fmt.Sprintf("node %s was lost (%s) before the load began; the test was dealt anew to %d nodes",
-		nameList(lost), fallen[lost[0].Incarnation], len(members)), nil)
+	d.note(TimelineNodeLost, lost[0].Name, fmt.Sprintf("node %s was lost (%s) before the load began; the test was dealt anew to %s",
+		nameList(lost), fallen[lost[0].Incarnation], plural(len(members), "node", "nodes")), nil)
 	d.hub.publish(EventPlan, plan)
 	return d.advance(ctx, "deal again", func(s *State) {
 		d.bury(s, fallen)
@@ -281,10 +291,10 @@ func (d *driver) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.note(TimelineStart, "", fmt.Sprintf("the load begins on %d nodes", len(d.st.Members)), nil)
+	d.note(TimelineStart, "", fmt.Sprintf("the load begins on %s", plural(len(d.st.Members), "node", "nodes")), nil)
 	return d.advance(ctx, "start", func(s *State) {
 		s.Phase, s.Teardown = Running, d.wantsTeardown()
-		s.Anchor = Anchor{Node: d.n.info.ID, At: d.n.clock.Now() + Instant(d.n.cfg.Timing.StartDelay), Gen: 1}
+		s.Anchor = Anchor{Node: d.n.info.ID, Boot: d.n.boot, At: d.n.clock.Now() + Instant(d.n.cfg.Timing.StartDelay), Gen: 1}
 	}, clientv3.OpPut(d.n.keys.Rows(d.id), rows))
 }
 
@@ -308,7 +318,7 @@ func (d *driver) awaitSetup(ctx context.Context) error {
 // watchLoad keeps the shares of the load with nodes that live, judges while it runs, and sees its end.
 func (d *driver) watchLoad(ctx context.Context) error {
 	if !d.outage.down && d.n.runClock(d.id) == nil {
-		if d.at() < d.n.cfg.LeaseTTL || len(d.living()) > 0 {
+		if d.at() < d.n.cfg.LeaseTTL || len(d.living()) > 0 || d.tiedHere() {
 			return nil // this node has yet to hear how the run's clock goes
 		}
 		d.outage = outage{down: true, since: d.at()} // nobody knows any more
@@ -331,9 +341,12 @@ func (d *driver) watchLoad(ctx context.Context) error {
 	if limit := d.longest(); d.now() > limit {
 		return d.drain(ctx, Failf(KindTimeout, "the load did not end by itself after %s", limit))
 	}
+	d.tellFilled()
 	d.findSilent()
 	d.findOverload()
-	d.settleGone()
+	if err := d.closeAccounts(ctx); err != nil {
+		return err
+	}
 	if time.Since(d.judged) < d.n.cfg.Timing.Judge {
 		return nil
 	}
@@ -346,6 +359,11 @@ func (d *driver) watchLoad(ctx context.Context) error {
 		return d.drain(ctx, thresholdFailure(j.Failed))
 	}
 	return nil
+}
+
+// tiedHere says whether the run's clock goes by this process's own.
+func (d *driver) tiedHere() bool {
+	return d.st.Anchor.Node == d.n.info.ID && d.st.Anchor.Boot == d.n.boot
 }
 
 // loadOver says whether nothing more is to be sent, and how nodes that wait for work of lost ones have to end.
@@ -365,8 +383,8 @@ func (d *driver) leaveRunning(ctx context.Context, how StopMode) error {
 	fallen := d.fallen()
 	for _, m := range d.st.Members {
 		if reason := fallen[m.Incarnation]; reason != "" {
-			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; the load ended before its %d slots were redealt",
-				m.Name, reason, seconds(d.provenAt(m)), m.VUs), map[string]float64{"slots": float64(m.VUs)})
+			d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; the load ended before its %s redealt",
+				m.Name, reason, seconds(d.provenAt(m)), plural(m.VUs, "slot was", "slots were")), map[string]float64{"slots": float64(m.VUs)})
 		}
 	}
 	d.note(TimelineEnd, "", fmt.Sprintf("the load ended at %s", seconds(d.now())), nil)
@@ -441,7 +459,7 @@ func (d *driver) findSilent() {
 // of the run.
 func (d *driver) failureOfNodes() *Failure {
 	for _, m := range d.st.Members {
-		if c := d.n.inbox.of(m.Incarnation); c != nil && c.Failure != nil && c.Failure.Kind != KindEngine {
+		if c := d.n.inbox.of(m.Incarnation); c != nil && c.Failure != nil && !c.Failure.Kind.engineDied() {
 			return c.Failure
 		}
 	}

@@ -57,12 +57,12 @@ func Deal(name string, scenarios []executor.Scenario, members []Member) (Plan, [
 		total += m.Capacity
 	}
 	if len(members) == 0 {
-		return Plan{}, nil, nil, Failf(KindCapacity, "the hive has no node with capacity: %d VUs are needed", layout.Slots)
+		return Plan{}, nil, nil, Failf(KindCapacity, "the hive has no node with capacity: %s needed", plural(layout.Slots, "VU is", "VUs are"))
 	}
 	owners, err := share.Deal(capacities, layout.Slots)
 	if err != nil {
-		return Plan{}, nil, nil, Failf(KindCapacity, "the test is larger than the hive: it needs %d VUs, and %d nodes carry %d together (%s)",
-			layout.Slots, len(members), total, capacityList(members))
+		return Plan{}, nil, nil, Failf(KindCapacity, "the test is larger than the hive: it needs %s, and %s %d together (%s)",
+			plural(layout.Slots, "VU", "VUs"), plural(len(members), "node carries", "nodes carry"), total, capacityList(members))
 	}
 	counts := make([]int, len(members))
 	for _, o := range owners {
@@ -206,8 +206,5 @@ func (p Plan) Write(w io.Writer) error {
 }
 
 func vusText(vus, most, nodes int) string {
-	if nodes == 1 {
-		return fmt.Sprintf("%d/%d VUs on 1 node", vus, most)
-	}
-	return fmt.Sprintf("%d/%d VUs on %d nodes", vus, most, nodes)
+	return fmt.Sprintf("%d/%d VUs on %s", vus, most, plural(nodes, "node", "nodes"))
 }

@@ -238,7 +238,7 @@ func (l *life) nextReport() (Report, Engine) {
 	e := l.engine
 	r := Report{Node: l.t.n.info.ID, Incarnation: l.inc, Stage: l.stage, Failure: l.failure, Start: l.skew, Elapsed: int64(l.elapsed)}
 	l.mu.Unlock()
-	r.At, r.Epoch = l.t.clock.Now(), int(m.epoch.Load())
+	r.At, r.Epoch, r.Clock = l.t.clock.Now(), int(m.epoch.Load()), l.t.clock.skew()
 	if r.Stage == StageRunning {
 		r.Elapsed = int64(max(0, r.At))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -117,7 +118,11 @@ func (n *Node) control(ctx context.Context, id string, c Control) error {
 		}
 		ops = append(ops, clientv3.OpPut(n.keys.Queued(id), string(entry)))
 	}
-	resp, err := n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(n.keys.Queued(id)), ">", 0)).Then(ops...).Commit()
+	var resp *clientv3.TxnResponse
+	err = persist(ctx, func(ctx context.Context) (err error) { // the same request, however often
+		resp, err = n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(n.keys.Queued(id)), ">", 0)).Then(ops...).Commit()
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Action, err)
 	}
@@ -213,10 +218,26 @@ func (n *Node) nodeInfos(r *http.Request) []NodeInfo {
 		health = n.healths(r)
 	}
 	nodes := []NodeInfo{}
-	for _, node := range registry.Nodes(n.nodes) {
+	for _, node := range n.records(r) {
 		nodes = append(nodes, NodeInfo{Node: node, Leader: node.ID == l.Value, Health: health[node.ID]})
 	}
 	return nodes
+}
+
+// recordsTry bounds the wait for the records as they are at this moment.
+const recordsTry = time.Second
+
+// records are the nodes as etcd has them now: who was told by one node that another is out does not find it at a third.
+// When etcd does not answer soon, or another node asks, they are as this node heard of them last.
+func (n *Node) records(r *http.Request) []registry.Node {
+	if r.Header.Get(relayed) == "" {
+		ctx, cancel := context.WithTimeout(r.Context(), recordsTry)
+		defer cancel()
+		if nodes, err := n.reg.List(ctx); err == nil {
+			return nodes
+		}
+	}
+	return registry.Nodes(n.nodes)
 }
 
 // healths is how the engines of the run under way fare, by node id, as the leader knows it.

@@ -51,6 +51,7 @@ type NodeResult struct {
 	Incarnations int       `json:"incarnations,omitempty"`
 	VUs          int       `json:"vus"`
 	Start        StartSkew `json:"start"`
+	Clock        ClockSkew `json:"clock"`
 	Ended        bool      `json:"ended"` // it reported the end of its load
 	Lost         bool      `json:"lost,omitempty"`
 	Progress     Progress  `json:"progress"`

@@ -142,6 +142,12 @@ type Death struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// Dark is when a hive that was down as a whole had certainly stopped to send load.
+type Dark struct {
+	From time.Duration `json:"from"` // on the run's clock
+	Wall time.Time     `json:"wall"` // the same by wall time
+}
+
 // Halt is a pause of the run: its clock stands still at At.
 type Halt struct {
 	At time.Duration `json:"at"`
@@ -169,10 +175,16 @@ type State struct {
 	Deaths map[string]Death `json:"deaths,omitempty"`
 	// Gaps are when nobody had any part of a scenario; Until is negative for one that goes on.
 	Gaps []Gap `json:"gaps,omitempty"`
-	// Scaled are all changes of externally-controlled scenarios.
-	Scaled []Scale `json:"scaled,omitempty"`
+	// Missed are by scenario how many iterations were due in gaps that are not listed any more.
+	Missed []int64 `json:"missed,omitempty"`
+	// Scaled are the changes of externally-controlled scenarios, but for the oldest, which ScaledBefore sums up by
+	// the scenarios' names.
+	Scaled       []Scale             `json:"scaled,omitempty"`
+	ScaledBefore map[string]ScaleSum `json:"scaledBefore,omitempty"`
 	// Refill says that slots without an owner are dealt whatever the policy is: the whole hive was down.
 	Refill bool `json:"refill,omitempty"`
+	// Dark is set from the end of an outage of the whole hive until load is sent again.
+	Dark *Dark `json:"dark,omitempty"`
 	// StoppedAt is when the load was ended before its plan, if Stopped.
 	Stopped   bool          `json:"stopped,omitempty"`
 	StoppedAt time.Duration `json:"stoppedAt,omitempty"`
@@ -278,6 +290,9 @@ type Status struct {
 	Released []executor.Handover `json:"released,omitempty"`
 	// Ready is set beside NodeHolding when the VUs that the proposal brings are initialised too.
 	Ready bool `json:"ready,omitempty"`
+	// Whole is the newest epoch of which all VUs run here, since WholeAt on the run's clock.
+	Whole   int           `json:"whole,omitempty"`
+	WholeAt time.Duration `json:"wholeAt,omitempty"`
 	// Late is the last proposal whose beginning had passed when this node heard of it, so that it promised nothing.
 	Late int `json:"late,omitempty"`
 	// Died is why the engine ended by itself, while the node lives on.

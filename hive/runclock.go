@@ -41,6 +41,7 @@ type runClock struct {
 	began   time.Time         // when it read tied.Run, as measured when that generation began
 	wrong   time.Duration     // the last correction
 	since   time.Time         // when that began
+	worst   time.Duration     // the largest correction, as far as it was certain
 	quality Offset            // of the last measurement
 	offsets map[string]Offset // of other nodes' clocks, by id
 	changed chan struct{}     // closed when the anchor changes
@@ -148,11 +149,8 @@ func (c *runClock) follow(l *life, adjust func(time.Duration)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.adjust[l] = adjust
-	switch made := time.Since(c.since) / clockSlew; {
-	case c.wrong > made:
-		adjust(c.wrong - made)
-	case c.wrong < -made:
-		adjust(c.wrong + made)
+	if left := c.left(); left != 0 {
+		adjust(left)
 	}
 }
 
@@ -238,11 +236,29 @@ func (c *runClock) correct(at time.Time, o Offset) {
 	if wrong.Abs() <= o.RTT/2 {
 		return
 	}
-	c.wrong, c.since = wrong, time.Now()
+	c.wrong, c.since, c.worst = wrong, time.Now(), max(c.worst, wrong.Abs()-o.RTT/2)
 	c.clock.Adjust(wrong)
 	for _, adjust := range c.adjust {
 		adjust(wrong)
 	}
+}
+
+// skew is how far the copy is from the run's clock.
+func (c *runClock) skew() ClockSkew {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ClockSkew{Off: c.left(), Worst: c.worst}
+}
+
+// left is what a correction has yet to make up for; c.mu is held.
+func (c *runClock) left() time.Duration {
+	switch made := time.Since(c.since) / clockSlew; {
+	case c.wrong > made:
+		return c.wrong - made
+	case c.wrong < -made:
+		return c.wrong + made
+	}
+	return 0
 }
 
 // prepare takes the offset of the leader's clock before the load has a start,

@@ -60,7 +60,7 @@ func (n *Node) makeRoom(ctx context.Context) error {
 	}
 	soft := min(spaceSoft, n.dir.quota/2)
 	compacted := false
-	for _, endpoint := range n.etcd.Endpoints() {
+	for _, endpoint := range n.contact.known() {
 		st, err := n.status(ctx, endpoint)
 		if err != nil {
 			continue // a member that is away is looked after when it is back
@@ -101,9 +101,9 @@ func (n *Node) status(ctx context.Context, endpoint string) (*clientv3.StatusRes
 // anyStatus is that of the first voter that answers, the own one first; nil
 // when none does.
 func (n *Node) anyStatus(ctx context.Context) *clientv3.StatusResponse {
-	endpoints := n.etcd.Endpoints()
+	endpoints := n.contact.known()
 	if n.part() == voterPart {
-		endpoints = append([]string{n.dir.clientURL()}, endpoints...)
+		endpoints = append([]string{n.dir.ownURL()}, endpoints...)
 	}
 	for _, endpoint := range endpoints {
 		if st, err := n.status(ctx, endpoint); err == nil {

@@ -126,5 +126,13 @@ func (n *Node) timeline(ctx context.Context, run string) ([]TimelineEvent, error
 	return all, nil
 }
 
+// plural writes a number of things for people: "1 node", "2 nodes".
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // seconds shows a time on the run's clock to people.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }

@@ -42,6 +42,7 @@ const (
 	KindTimeout         Kind = "timeout"          // a phase did not end in time
 	KindInconclusive    Kind = "inconclusive"     // more of the plan was lost or is unknown than --max-loss allows
 	KindEngine          Kind = "engine"           // an engine broke down or was stopped, while its node lives on
+	KindEngineMemory    Kind = "engine-memory"    // the same, because it used too much memory, and would again
 	KindOutage          Kind = "outage"           // the whole hive was down, and the run was not to go on
 	KindInternal        Kind = "internal"         // anything else
 )
@@ -85,12 +86,15 @@ func (f *Failure) on(node string) *Failure {
 	return f
 }
 
+// engineDied says whether an engine broke down or was stopped, whatever the reason.
+func (k Kind) engineDied() bool { return k == KindEngine || k == KindEngineMemory }
+
 // Verdict is what a run that ended for this reason is called.
 func (k Kind) Verdict() Verdict {
 	switch k {
 	case KindThresholds, KindMarkedFailed:
 		return Failed
-	case KindAborted, KindInterrupted, KindStopped, KindNodeLost, KindEngine, KindOutage:
+	case KindAborted, KindInterrupted, KindStopped, KindNodeLost, KindEngine, KindEngineMemory, KindOutage:
 		return Aborted
 	case KindInconclusive:
 		return Inconclusive

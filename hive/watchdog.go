@@ -26,6 +26,8 @@ const (
 	// watchEvery bounds how often the list of the watched is gone through when
 	// many nodes come at once.
 	watchEvery = 20 * time.Millisecond
+	// idleWatch is added to it on nodes that watch nobody.
+	idleWatch = 200 * time.Millisecond
 	// refusals is how many connections in a row must be refused, one each
 	// refusalEvery, for a proof that a process is gone.
 	refusals     = 3
@@ -124,6 +126,9 @@ func (n *Node) watchPeers(ctx context.Context) error {
 		case <-line:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if wanted == nil {
+			pause(ctx, idleWatch)
 		}
 		pause(ctx, watchEvery)
 	}

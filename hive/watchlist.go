@@ -16,8 +16,10 @@ const (
 type absence struct {
 	member Member
 	since  time.Duration // on the leader's monotonic clock
-	proven bool          // a refused connection said so
-	stayed bool          // its absence outlasted all patience, or was proven: it is lost
+	// until is when on the run's clock it was certain that it sends no load any more, where since does not say it.
+	until  *time.Duration
+	proven bool // a refused connection said so
+	stayed bool // its absence outlasted all patience, or was proven: it is lost
 	reason string
 }
 

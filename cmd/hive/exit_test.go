@@ -20,6 +20,7 @@ func TestExitCode(t *testing.T) {
 		{"thresholds", hive.Failf(hive.KindThresholds, "x"), 99},
 		{"inconclusive", hive.Failf(hive.KindInconclusive, "x"), 98},
 		{"engine died", hive.Failf(hive.KindEngine, "x"), 255},
+		{"engine out of memory", hive.Failf(hive.KindEngineMemory, "x"), 255},
 		{"outage", hive.Failf(hive.KindOutage, "x"), 255},
 		{"setup timeout", hive.Failf(hive.KindSetupTimeout, "x"), 100},
 		{"teardown timeout", hive.Failf(hive.KindTeardownTimeout, "x"), 101},

@@ -372,7 +372,7 @@ func (e *Engine) steps(i int, ep *epoch, from, to, now time.Duration) (all []Ite
 		for _, local := range ep.Share.Slots(i) {
 			slot := ep.Share.Base(i) + local
 			if e.awaits[slot] {
-				r.ledger.Handover += Step
+				r.ledger.Handover += Step.Seconds()
 				continue
 			}
 			if local >= r.scale || now-due > e.cfg.Stale {
@@ -380,7 +380,7 @@ func (e *Engine) steps(i int, ep *epoch, from, to, now time.Duration) (all []Ite
 			}
 			if it, ok := e.begin(i, slot, local, ep); ok {
 				it.Due, it.Epoch, it.At = due, ep.Number, time.Now()
-				r.ledger.Active += Step
+				r.ledger.Active += Step.Seconds()
 				all = append(all, it)
 			}
 		}

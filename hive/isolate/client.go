@@ -158,7 +158,7 @@ func (c *client) bury(err error) {
 	_ = p.in.Close()  // closed before when it was told to leave
 	_ = p.out.Close() // everything in it was read
 	<-c.out.done
-	gone := hive.Failf(hive.KindEngine, "%s", p.why())
+	gone := p.why().failure()
 	if p.leaving.Load() {
 		gone = hive.Failf(hive.KindEngine, "the engine is closed")
 	} else {

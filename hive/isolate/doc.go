@@ -10,6 +10,6 @@
 // in which they were made.
 //
 // A child dies with its parent: when the pipe closes, and on Linux by a signal too. Children that die, use more memory
-// than they may or say nothing for ten seconds are reported as a [hive.Failure] of [hive.KindEngine] with the reason in
-// words.
+// than they may or say nothing for ten seconds are reported as a [hive.Failure] of [hive.KindEngine], or of
+// [hive.KindEngineMemory] when memory was the reason for certain, with the reason in words.
 package isolate

@@ -250,13 +250,17 @@ func TestDeathsAreExplained(t *testing.T) {
 	} {
 		t.Run(run, func(t *testing.T) {
 			t.Parallel()
+			kind := hive.KindEngine
+			if run == "bomb" {
+				kind = hive.KindEngineMemory
+			}
 			var log lines
 			e := start(t, Config{Memory: 300 << 20, Log: log.logger()}, hive.Job{Run: run, Share: wholeShare(t)})
 			err := e.Init(t.Context())
 			<-e.Done()
 			for _, err := range []error{err, e.Err(), e.Propose(executor.Epoch{}), e.Run(t.Context(), time.Now(), executor.Epoch{}, nil)} {
-				if f, ok := errors.AsType[*hive.Failure](err); !ok || f.Kind != hive.KindEngine || !strings.Contains(f.Message, want) {
-					t.Errorf("got %v, want %q", err, want)
+				if f, ok := errors.AsType[*hive.Failure](err); !ok || f.Kind != kind || !strings.Contains(f.Message, want) {
+					t.Errorf("got %v, want %q of kind %s", err, want, kind)
 				}
 			}
 			if !strings.Contains(log.String(), "an engine has died") {
@@ -289,6 +293,9 @@ func TestKilledEngineLeavesItsCounts(t *testing.T) {
 	<-e.Done()
 	if err == nil || !strings.Contains(err.Error(), "killed by signal 9") || e.Err() == nil {
 		t.Errorf("run: %v; err: %v", err, e.Err())
+	}
+	if f, ok := errors.AsType[*hive.Failure](e.Err()); !ok || f.Kind != hive.KindEngine || strings.Contains(f.Message, "memory") {
+		t.Errorf("killed by somebody: %v, want a death like another", e.Err())
 	}
 	if got := e.Ledger()[0].Completed; float64(got) < before {
 		t.Errorf("%d completed in the ledger, %v were known before", got, before)

@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"hive/engine/metric"
+	"hive/hive"
 )
 
 func TestParseMemory(t *testing.T) {
@@ -103,6 +105,33 @@ func TestOutput(t *testing.T) {
 		}
 		if got := o.String(); o.Crash() != tt.crash || !strings.Contains(got, tt.holds) || len(got) > tt.most || tt.crash != "" && !strings.HasPrefix(got, tt.crash) {
 			t.Errorf("%s: crash %q, %d bytes kept: %.100s", tt.name, o.Crash(), len(got), got)
+		}
+	}
+}
+
+func TestKindsOfDeath(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  end
+		text string
+		want hive.Kind
+	}{
+		{"a plain kill", killedBy(syscall.SIGKILL, false, 3<<20), "the engine was killed by signal 9 (killed); it used 3 MiB", hive.KindEngine},
+		{"the kernel's", killedBy(syscall.SIGKILL, true, 3<<20), "the engine was killed by signal 9 (killed), by the kernel for want of memory; it used 3 MiB", hive.KindEngineMemory},
+		{"another signal beside the kernel's", killedBy(syscall.SIGSEGV, true, 0), "the engine was killed by signal 11 (segmentation fault)", hive.KindEngine},
+	} {
+		if f := tt.end.failure(); f.Kind != tt.want || f.Message != tt.text {
+			t.Errorf("%s: %s %q, want %s %q", tt.name, f.Kind, f.Message, tt.want, tt.text)
+		}
+	}
+	for crash, want := range map[string]bool{
+		"fatal error: runtime: out of memory":          true,
+		"fatal error: runtime: cannot allocate memory": true,
+		"fatal error: concurrent map writes":           false,
+		"panic: out of memory":                         false,
+	} {
+		if outOfMemory(crash) != want {
+			t.Errorf("%s: want %t", crash, want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hive/engine/machine"
+	"hive/hive"
 )
 
 const (
@@ -35,12 +36,27 @@ type process struct {
 	limit  int64         // bytes that it may use; 0 for no limit
 	exited chan struct{} // closed when it is gone
 
+	oomKills uint64 // of the kernel in this control group when the child was started
+
 	resident atomic.Int64 // as seen last
 	alive    atomic.Bool  // has said something since the last tick
 	leaving  atomic.Bool  // was told to end
 
 	mu     sync.Mutex // guards what follows
-	reason string     // why it was killed; empty when it was not
+	reason end        // why it was killed; no text when it was not
+}
+
+// end is how a child ended, in words, and whether that was for want of memory.
+type end struct {
+	text   string
+	memory bool
+}
+
+func (e end) failure() *hive.Failure {
+	if e.memory {
+		return hive.Failf(hive.KindEngineMemory, "%s", e.text)
+	}
+	return hive.Failf(hive.KindEngine, "%s", e.text)
 }
 
 // spawn starts a child.
@@ -53,7 +69,7 @@ func spawn(cfg Config) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("pipe from the engine process: %w", err), requests.Close(), in.Close())
 	}
-	p := &process{in: in, out: out, output: &output{}, limit: cfg.Memory, exited: make(chan struct{})}
+	p := &process{in: in, out: out, output: &output{}, limit: cfg.Memory, oomKills: machine.OutOfMemoryKills(), exited: make(chan struct{})}
 	p.cmd = exec.Command(cfg.Command[0], cfg.Command[1:]...)
 	p.cmd.Args[0] = cmp.Or(cfg.title, cfg.Command[0])
 	p.cmd.ExtraFiles = []*os.File{requests, answers} // files 3 and 4
@@ -142,14 +158,16 @@ func (p *process) checkMemory(everywhere bool) {
 		why = tooScarce(resident, free, total)
 	}
 	if why != "" {
-		p.kill("the engine was stopped: " + why)
+		p.killFor(end{"the engine was stopped: " + why, true})
 	}
 }
 
 // kill ends the child; the first reason given is the one that counts.
-func (p *process) kill(reason string) {
+func (p *process) kill(reason string) { p.killFor(end{text: reason}) }
+
+func (p *process) killFor(reason end) {
 	p.mu.Lock()
-	if p.reason == "" {
+	if p.reason.text == "" {
 		p.reason = reason
 	}
 	p.mu.Unlock()
@@ -170,36 +188,45 @@ func (p *process) leave() {
 	}
 }
 
-// why says in words how the child ended; it must be gone.
-func (p *process) why() string {
+// why says how the child ended; it must be gone.
+func (p *process) why() end {
 	p.mu.Lock()
 	reason := p.reason
 	p.mu.Unlock()
 	switch crash := p.output.Crash(); {
-	case reason != "":
+	case reason.text != "":
 		return reason
 	case crash != "":
-		return "the engine crashed: " + crash
+		return end{"the engine crashed: " + crash, outOfMemory(crash)}
 	}
 	state := p.cmd.ProcessState
 	if state == nil {
-		return "the engine process could not be waited for"
+		return end{text: "the engine process could not be waited for"}
 	}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return killedBy(status.Signal(), p.resident.Load())
+		return killedBy(status.Signal(), machine.OutOfMemoryKills() > p.oomKills, p.resident.Load())
 	}
 	text := "the engine process ended by itself, with " + state.String()
 	if line := p.output.lastLine(); line != "" {
 		text += ": " + line
 	}
-	return text
+	return end{text: text}
 }
 
-// killedBy says by which signal, and what may have been behind it.
-func killedBy(signal syscall.Signal, resident int64) string {
+// outOfMemory says whether a crash of Go's runtime is one that the system gave no more memory to.
+func outOfMemory(crash string) bool {
+	return strings.HasPrefix(crash, "fatal error: ") && (strings.Contains(crash, "out of memory") || strings.Contains(crash, "cannot allocate memory"))
+}
+
+// killedBy says by which signal. A plain SIGKILL may come from anybody; it was for want of memory when the kernel has
+// killed for that reason in this control group since the child was started.
+func killedBy(signal syscall.Signal, oomKill bool, resident int64) end {
 	text := fmt.Sprintf("the engine was killed by signal %d (%s)", int(signal), signal)
-	if signal == syscall.SIGKILL {
-		text += fmt.Sprintf(", by somebody or by the kernel for want of memory; it used %s", size(resident))
+	switch {
+	case signal != syscall.SIGKILL:
+		return end{text: text}
+	case oomKill:
+		return end{text + fmt.Sprintf(", by the kernel for want of memory; it used %s", size(resident)), true}
 	}
-	return text
+	return end{text: text + fmt.Sprintf("; it used %s", size(resident))}
 }
