@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,10 +17,23 @@ type target struct {
 	server *http.Server
 	done   chan struct{}
 
+	quit    chan struct{}
+	watched chan struct{}
+
 	mu        sync.Mutex
 	hits      []hit
 	teardowns int
+	stalls    []stall
 }
+
+// stall is a stretch in which this machine gave this process no time: what came late then is not the hive's doing.
+type stall struct{ from, to time.Time }
+
+const (
+	pulse = 5 * time.Millisecond
+	// stalled is how late the pulse has to be to count: a second at 200 requests/s may be off by two, which is 10 ms.
+	stalled = 8 * time.Millisecond
+)
 
 // hit is the request of one iteration.
 type hit struct {
@@ -34,7 +48,8 @@ func newTarget(host string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{url: "http://" + l.Addr().String(), done: make(chan struct{})}
+	t := &target{url: "http://" + l.Addr().String(), done: make(chan struct{}), quit: make(chan struct{}), watched: make(chan struct{})}
+	go t.watch()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/hit", t.hit)
 	mux.HandleFunc("/teardown", func(http.ResponseWriter, *http.Request) {
@@ -50,6 +65,37 @@ func newTarget(host string) (*target, error) {
 		}
 	}()
 	return t, nil
+}
+
+// watch notes when the machine stood still.
+func (t *target) watch() {
+	defer close(t.watched)
+	tick := time.NewTicker(pulse)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-t.quit:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		if now.Sub(last) > pulse+stalled {
+			t.mu.Lock()
+			t.stalls = append(t.stalls, stall{last, now})
+			t.mu.Unlock()
+		}
+		last = now
+	}
+}
+
+// stood says whether the machine stood still for so long at some moment between from and to.
+func (t *target) stood(from, to time.Time, long time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.stalls, func(s stall) bool {
+		return s.to.Sub(s.from) > long && s.from.Before(to) && s.to.After(from)
+	})
 }
 
 func (t *target) hit(w http.ResponseWriter, r *http.Request) {
@@ -82,4 +128,6 @@ func (t *target) close() {
 		_ = t.server.Close() // connections of nodes that were cut off stay open
 	}
 	<-t.done
+	close(t.quit)
+	<-t.watched
 }
