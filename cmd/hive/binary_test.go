@@ -92,7 +92,7 @@ func TestCommandLine(t *testing.T) {
 		{"stop", 255, "", "the run to stop"},
 		{"join --lease-ttl 100ms", 255, "", "want 1s or more"},
 		{"join --lease-ttl soon", 255, "", "lease-ttl"},
-		{"join --engine-memory 2XB", 255, "", "--engine-memory 2XB: want a size"},
+		{"join --engine-memory 2XB", 255, "", "--engine-memory: want a size"},
 		{"run a.js --on-node-loss abort", 255, "", "--on-node-loss needs --remote"},
 		{"run a.js --remote 127.0.0.1:1 --on-node-loss retry", 255, "", "want rebalance, continue or abort"},
 		{"run a.js --remote 127.0.0.1:1 --on-outage x", 255, "", "want skip, freeze or abort"},

@@ -14,6 +14,7 @@ import (
 
 	"hive/engine/machine"
 	"hive/hive"
+	"hive/hive/isolate"
 )
 
 // estimateCapacity stands for a capacity that the node works out itself.
@@ -159,8 +160,8 @@ func joinConfig(c *cli.Context) (hive.Config, error) {
 	}
 	var engineMemory int64
 	if size := c.String("engine-memory"); size != "" {
-		if engineMemory, err = parseSize(size, machine.Memory()); err != nil {
-			return hive.Config{}, usageError("--engine-memory %s: %w", size, err)
+		if engineMemory, err = isolate.ParseMemory(size, int64(machine.Memory())); err != nil {
+			return hive.Config{}, usageError("--engine-memory: %w", err)
 		}
 	}
 	return hive.Config{

@@ -95,26 +95,3 @@ func TestPolicyOfALocalRun(t *testing.T) {
 		}
 	}
 }
-
-func TestParseSize(t *testing.T) {
-	for _, tc := range []struct {
-		in    string
-		total uint64
-		want  int64
-	}{
-		{"2GiB", 0, 2 << 30}, {"500MB", 0, 500e6}, {"1.5 GiB", 0, 3 << 29}, {"64M", 0, 64 << 20}, {"1024", 0, 1024}, {"7B", 0, 7},
-		{"80%", 1000, 800}, {"100%", 1000, 1000}, {"1kB", 0, 1000}, {"1TiB", 0, 1 << 40},
-	} {
-		if got, err := parseSize(tc.in, tc.total); err != nil || got != tc.want {
-			t.Errorf("%s of %d: got %d, %v; want %d", tc.in, tc.total, got, err, tc.want)
-		}
-	}
-	for _, bad := range []string{"", "GiB", "-1GiB", "0", "101%", "0%", "2XB", "NaN", "1e30TB", "two"} {
-		if got, err := parseSize(bad, 1000); err == nil {
-			t.Errorf("%q: got %d, want a refusal", bad, got)
-		}
-	}
-	if _, err := parseSize("80%", 0); err == nil || !strings.Contains(err.Error(), "not known") {
-		t.Errorf("80%% of a machine of unknown size: got %v, want a refusal", err)
-	}
-}
