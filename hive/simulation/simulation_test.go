@@ -151,11 +151,11 @@ func (s *scene) leader(not string) *simulation.Node {
 	return nodes[i]
 }
 
-// others are some nodes that do not lead.
+// others are some nodes that run and do not lead.
 func (s *scene) others(count int) []*simulation.Node {
 	s.Helper()
 	leader := s.leader("")
-	nodes := slices.DeleteFunc(s.swarm.Nodes(), func(n *simulation.Node) bool { return n == leader })
+	nodes := slices.DeleteFunc(s.swarm.Nodes(), func(n *simulation.Node) bool { return n == leader || !n.Running() })
 	return nodes[len(nodes)-count:]
 }
 

@@ -143,9 +143,12 @@ func (n *Node) URL() string { return n.info.URL }
 // ID is the node's id.
 func (n *Node) ID() string { return n.info.ID }
 
+// Running says whether the node was launched and has not been stopped since.
+func (n *Node) Running() bool { return n.cancel != nil && !n.stopped }
+
 // stop ends the node and waits for that.
 func (n *Node) stop() error {
-	if n.stopped || n.cancel == nil {
+	if !n.Running() {
 		return nil
 	}
 	n.stopped = true
