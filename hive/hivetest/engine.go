@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,7 +72,6 @@ type Engine struct {
 	held     *time.Duration
 	reached  time.Duration
 	rows     []row
-	awaits   map[int]bool
 	released []executor.Handover
 	giving   share.Slots
 	done     int64
@@ -82,9 +82,10 @@ type Engine struct {
 // epoch is one with how far each arrival-rate scenario has come in it.
 type epoch struct {
 	executor.Epoch
-	first []int64 // the first index in it, by scenario
-	begun []int64 // own arrivals dealt with
-	seq   []*share.Sequence
+	first  []int64 // the first index in it, by scenario
+	begun  []int64 // own arrivals dealt with
+	seq    []*share.Sequence
+	awaits map[int]bool // slots that another engine has not let go
 }
 
 // row is one scenario on this engine.
@@ -111,7 +112,7 @@ func New(cfg Config) *Engine {
 	if cfg.Registry == nil {
 		cfg.Registry = metric.NewRegistry()
 	}
-	e := &Engine{cfg: cfg, reg: cfg.Registry, need: make(chan struct{}, 1), stop: make(chan struct{}), dead: make(chan struct{}), awaits: map[int]bool{}}
+	e := &Engine{cfg: cfg, reg: cfg.Registry, need: make(chan struct{}, 1), stop: make(chan struct{}), dead: make(chan struct{})}
 	e.store = metric.NewStore(e.reg, metric.StoreOptions{Shards: 1})
 	for _, s := range cfg.Scenarios {
 		r := row{s: s, next: map[int]int64{}, scale: s.MaxVUs()}
@@ -191,12 +192,13 @@ func (e *Engine) Run(ctx context.Context, start time.Time, first executor.Epoch,
 func (e *Engine) letGo() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.reached = max(e.reached, e.epochs[len(e.epochs)-1].From) // nothing more is begun
 	e.release()
 }
 
 // commit takes an epoch over; e.mu is held.
 func (e *Engine) commit(next executor.Epoch) {
-	ep := &epoch{Epoch: next, first: make([]int64, len(e.rows)), begun: make([]int64, len(e.rows)), seq: make([]*share.Sequence, len(e.rows))}
+	ep := &epoch{Epoch: next, first: make([]int64, len(e.rows)), begun: make([]int64, len(e.rows)), seq: make([]*share.Sequence, len(e.rows)), awaits: map[int]bool{}}
 	for i := range e.rows {
 		r := &e.rows[i]
 		if arrives(r.s) {
@@ -206,12 +208,12 @@ func (e *Engine) commit(next executor.Epoch) {
 	}
 	if len(e.epochs) > 0 {
 		e.release() // of the one before
-		e.giving = e.epochs[len(e.epochs)-1].Share.All().Minus(next.Share.All())
-		e.released = nil
+		own := next.Share.All()
+		e.giving = e.giving.Union(e.epochs[len(e.epochs)-1].Share.All()).Minus(own)
+		e.released = slices.DeleteFunc(e.released, func(h executor.Handover) bool { return own.Has(h.Slot) })
 	}
-	e.awaits = map[int]bool{}
 	for slot := range next.Awaits.Values() {
-		e.awaits[slot] = true
+		ep.awaits[slot] = true
 	}
 	e.epochs = append(e.epochs, ep)
 	e.epochsIn = append(e.epochsIn, next.Number)
@@ -371,7 +373,7 @@ func (e *Engine) steps(i int, ep *epoch, from, to, now time.Duration) (all []Ite
 		due := r.s.StartTime + n*Step
 		for _, local := range ep.Share.Slots(i) {
 			slot := ep.Share.Base(i) + local
-			if e.awaits[slot] {
+			if ep.awaits[slot] {
 				r.ledger.Handover += Step.Seconds()
 				continue
 			}
@@ -476,7 +478,7 @@ func (e *Engine) over(now time.Duration) bool {
 
 // release lets slots go that are to be let go by now; e.mu is held.
 func (e *Engine) release() {
-	if e.giving.Len() == 0 || e.clock.Now() < e.epochs[len(e.epochs)-1].From {
+	if e.giving.Len() == 0 || e.reached < e.epochs[len(e.epochs)-1].From {
 		return
 	}
 	plan := e.epochs[len(e.epochs)-1].Share.Plan()
@@ -522,15 +524,19 @@ func (e *Engine) Commit(next executor.Epoch) error {
 	return nil
 }
 
-// Receive starts VUs that were awaited.
+// Receive starts VUs that were awaited, in the present epoch.
 func (e *Engine) Receive(slots []executor.Handover) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(e.epochs) == 0 {
+		return
+	}
+	awaits := e.epochs[len(e.epochs)-1].awaits
 	for _, h := range slots {
-		if !e.awaits[h.Slot] {
+		if !awaits[h.Slot] {
 			continue
 		}
-		delete(e.awaits, h.Slot)
+		delete(awaits, h.Slot)
 		for i := range e.rows {
 			e.rows[i].next[h.Slot] = max(e.rows[i].next[h.Slot], h.Next)
 		}
