@@ -41,6 +41,7 @@ type script struct {
 	custom  bool                                    // has a trend of its own
 	fails   map[string]*Failure                     // by node and call: "n1 init"
 	hold    chan struct{}                           // setup waits for it, when set
+	making  chan struct{}                           // the making of an engine waits for it, when set
 	summary func([]byte) (map[string][]byte, error) // handleSummary
 
 	mu      sync.Mutex
@@ -91,9 +92,16 @@ func (s *script) count(call string) (n int, node string) {
 
 // factory makes the counter engines of one node.
 func (s *script) factory(node string) Factory {
-	return func(_ context.Context, job Job) (Engine, error) {
+	return func(ctx context.Context, job Job) (Engine, error) {
 		if f := s.fails[node+" load"]; f != nil {
 			return nil, f
+		}
+		if s.making != nil {
+			select {
+			case <-s.making:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
 		}
 		var opts options.Options
 		if err := json.Unmarshal(job.Options, &opts); err != nil {

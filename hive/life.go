@@ -34,6 +34,8 @@ type life struct {
 	marks    marks // how far counted iterations may go
 	mail     mail  // checkpoints on their way
 
+	initial sync.Mutex // held while VUs are initialised: what comes next needs the engine of the first time
+
 	mu       sync.Mutex         // guards what follows
 	engine   Engine             // nil before it is made and after it was closed
 	making   int                // the newest epoch whose VUs are being initialised, or are
@@ -185,14 +187,22 @@ func (l *life) warm(a *Alloc) bool {
 		return l.ready >= a.Epoch
 	}
 	l.making = a.Epoch
-	e := l.engine
-	l.wg.Go(func() { l.initialise(e, a) })
+	l.wg.Go(func() { l.initialise(a) })
 	return false
 }
 
-// initialise is what warm does beside the life's own steps.
-func (l *life) initialise(e Engine, a *Alloc) {
+// initialise is what warm does beside the life's own steps. A test that is
+// dealt anew while the engine is being made still has one engine.
+func (l *life) initialise(a *Alloc) {
+	l.initial.Lock()
+	defer l.initial.Unlock()
 	ctx := l.work
+	l.mu.Lock()
+	e, over := l.engine, l.broken != nil || l.died != nil || l.ready >= a.Epoch
+	l.mu.Unlock()
+	if over || ctx.Err() != nil {
+		return
+	}
 	var err error
 	if e != nil {
 		if !a.Share.Empty() {

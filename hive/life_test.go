@@ -239,6 +239,45 @@ func TestLeaseLostAndRedealt(t *testing.T) {
 	}
 }
 
+// A test that is dealt anew while the engines are being made has one engine on each node, and they end with the run.
+func TestDealtAnewWhileEnginesAreMade(t *testing.T) {
+	t.Parallel()
+	s := &script{making: make(chan struct{})}
+	nodes := hiveOf(t, s, 0, 10, 10, 10)
+	c := client(t, nodes[0])
+	run := submit(t, c, arriving(t, 50, 9, time.Second))
+	warming := func(r *running, epoch int) bool {
+		a := r.agent.Load()
+		if a == nil || a.task(run) == nil {
+			return false
+		}
+		lives := a.task(run).all()
+		if len(lives) == 0 {
+			return false
+		}
+		lives[0].mu.Lock()
+		defer lives[0].mu.Unlock()
+		return lives[0].making == epoch
+	}
+	for _, r := range nodes[1:] {
+		eventually(t, r.info.Name+" makes an engine", func() bool { return warming(r, 1) })
+	}
+	nodes[3].stop(errCrash)
+	for _, r := range nodes[1:3] {
+		eventually(t, r.info.Name+" is dealt in anew", func() bool { return warming(r, 2) })
+	}
+	close(s.making)
+	if res, _ := follow(t, c, run); res.Failure != nil {
+		t.Errorf("the run ended with %v", res.Failure)
+	}
+	for _, r := range nodes[1:3] {
+		if n := len(s.lives(r.info.Name)); n != 1 {
+			t.Errorf("%s made %d engines, want 1", r.info.Name, n)
+		}
+		eventually(t, r.info.Name+" is free", func() bool { return r.agent.Load().present() == nil })
+	}
+}
+
 func TestKilledMemberIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := &script{}
