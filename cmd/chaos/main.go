@@ -25,9 +25,9 @@ import (
 func main() {
 	var c config
 	flag.StringVar(&c.bin, "bin", "bin/hive", "the program hive")
-	flag.StringVar(&c.suite, "suite", "random", "short or long: fixed cases; random: cases drawn from the seed until the time is over")
+	flag.StringVar(&c.suite, "suite", "random", "short or long: fixed cases; random: cases drawn from the seed until the time is over; soak: a hive is used and measured for the whole time")
 	flag.Uint64Var(&c.seed, "seed", 0, "of the random cases; 0 draws one")
-	flag.DurationVar(&c.length, "for", 10*time.Minute, "how long random cases are drawn")
+	flag.DurationVar(&c.length, "for", 10*time.Minute, "how long random cases are drawn, or a hive is soaked")
 	flag.StringVar(&c.only, "only", "", "run only the cases whose name matches this regular expression")
 	flag.BoolVar(&c.list, "list", false, "print the names of the fixed cases and do nothing")
 	flag.StringVar(&c.keep, "keep", "", "folder for the logs of cases that fail; a temporary one by default")
@@ -62,6 +62,9 @@ func run(ctx context.Context, c config) error {
 		if c.keep, err = os.MkdirTemp("", "hive-chaos-"); err != nil {
 			return err
 		}
+	}
+	if c.suite == "soak" {
+		return runSoak(ctx, c, only)
 	}
 	next, err := source(c)
 	if err != nil {
@@ -116,7 +119,27 @@ func source(c config) (func() (kase, bool), error) {
 			return randomCase(rand.New(rand.NewPCG(c.seed, n)), int(n)), time.Now().Before(end)
 		}, nil
 	}
-	return nil, fmt.Errorf("-suite %q: want short, long or random", c.suite)
+	return nil, fmt.Errorf("-suite %q: want short, long, random or soak", c.suite)
+}
+
+// runSoak soaks a hive for as long as was asked for.
+func runSoak(ctx context.Context, c config, only *regexp.Regexp) error {
+	if c.seed == 0 {
+		c.seed = rand.Uint64N(1_000_000) + 1
+	}
+	failed := 0
+	for _, st := range soakStretches(c.length) {
+		if only.MatchString(st.name) && !playSoak(ctx, c, st, c.seed) {
+			failed++
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("ended before the time was over")
+	case failed > 0:
+		return fmt.Errorf("%d stretches failed; what they left is in %s", failed, c.keep)
+	}
+	return nil
 }
 
 // play runs one case and prints what came of it.
