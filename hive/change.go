@@ -520,17 +520,20 @@ func (d *driver) keepClock(ctx context.Context) error {
 	if time.Since(d.ticked) < tickEvery {
 		return nil
 	}
-	d.ticked, d.last = time.Now(), Tick{Run: clock.Now(), Wall: time.Now().UTC()}
+	d.ticked, d.last = time.Now(), Tick{Run: clock.Now(), Wall: time.Now().UTC(), Term: d.term}
 	value, err := json.Marshal(d.last)
 	if err != nil {
 		return fmt.Errorf("tick: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
-	began := time.Now()
-	_, err = d.l.write(ctx, "tick", nil, clientv3.OpPut(d.n.keys.Tick(d.id), string(value)))
-	if took := time.Since(began); err == nil && took > time.Second {
-		d.note(TimelineEtcd, "", fmt.Sprintf("etcd took %s for a write at %s", took.Round(10*time.Millisecond), seconds(d.now())), nil)
+	began, from := d.now(), d.n.clock.Now()
+	resp, err := d.l.write(ctx, "tick", nil, clientv3.OpPut(d.n.keys.Tick(d.id), string(value)))
+	if err == nil {
+		d.term = resp.Header.RaftTerm
+	}
+	if !d.n.troubles.anyAfter(from) { // that is told otherwise
+		d.lag.wrote(began, time.Duration(d.n.clock.Now()-from))
 	}
 	return err
 }

@@ -40,6 +40,8 @@ type Report struct {
 	At time.Duration `json:"at,omitempty"`
 	// Epoch is the newest epoch that the engine executes.
 	Epoch int `json:"epoch,omitempty"`
+	// Shut is the last time in which the node had no lease and sent nothing.
+	Shut *Shut `json:"shut,omitempty"`
 	// Ledger is what became of the iterations here, by scenario.
 	Ledger []executor.Ledger `json:"ledger,omitempty"`
 	// Folded are incarnations that are over and whose checkpoints this one sums up; a leader passes it on to its deputy.

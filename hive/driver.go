@@ -76,6 +76,11 @@ type driver struct {
 	meter    loadMeter // of the rates that are shown
 	last     Tick
 	outage   outage
+	troubled Instant         // until when trouble with etcd has been told of, on this node's clock
+	fulls    Instant         // the same of its want of space
+	shuts    shutting        // when members had no lease
+	lag      writeLag        // of etcd
+	term     uint64          // of etcd's own leader, as of the last answer
 	notes    []TimelineEvent // that wait to be written
 	rows     *rows           // who has which counted iterations; nil before it was read
 	nextRows *rows           // the same once the proposal is committed
@@ -142,6 +147,8 @@ func (d *driver) Run(ctx context.Context) error {
 	for d.st.Phase != Finished {
 		keys, nodes := d.keys.Changed(), d.n.nodes.Changed()
 		phase := d.st.Phase
+		d.tellTrouble()
+		d.tellShut()
 		err := d.step(ctx)
 		switch {
 		case errors.Is(err, election.ErrDeposed) || ctx.Err() != nil:
@@ -172,7 +179,7 @@ func (d *driver) Run(ctx context.Context) error {
 // recover reads the state again after a step that failed: its write may have been done all the same. While etcd does
 // not answer, nothing is decided.
 func (d *driver) recover(ctx context.Context) error {
-	began, rev := time.Now(), d.rev
+	rev := d.rev
 	for {
 		pause(ctx, driverTick/5)
 		one, cancel := context.WithTimeout(ctx, etcdTry)
@@ -191,10 +198,6 @@ func (d *driver) recover(ctx context.Context) error {
 		if err := d.readLives(ctx); err != nil {
 			return err
 		}
-	}
-	if took := time.Since(began); took > time.Second {
-		d.note(TimelineEtcd, "", fmt.Sprintf("etcd did not answer for %s until %s", took.Round(100*time.Millisecond), seconds(d.now())),
-			map[string]float64{"seconds": took.Seconds()})
 	}
 	return nil
 }
@@ -224,6 +227,7 @@ func (d *driver) readState(ctx context.Context) error {
 		return fmt.Errorf("read the state: %w", err)
 	}
 	was := d.st.Phase
+	d.term = resp.Header.RaftTerm
 	d.st, d.rev = State{Phase: Queued, Times: map[Phase]time.Time{}}, 0
 	if len(resp.Kvs) > 0 {
 		d.rev = resp.Kvs[0].ModRevision
@@ -294,7 +298,7 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 		return err
 	}
 	moved := next.Phase != d.st.Phase
-	d.st, d.rev = next, resp.Header.Revision
+	d.st, d.rev, d.term = next, resp.Header.Revision, resp.Header.RaftTerm
 	d.noted(written)
 	if moved {
 		d.entered = time.Now()

@@ -15,7 +15,7 @@ func (l *life) keepFence(ctx context.Context, e Engine) {
 	for ctx.Err() == nil {
 		p, moved := l.t.n.placed()
 		if p != nil && l.mayOpen(ctx, p) {
-			l.t.n.extend(ctx, p, e)
+			l.t.n.extend(ctx, p, func(deadline time.Time) { l.extend(e, deadline) })
 			continue
 		}
 		wait := time.Hour
@@ -32,15 +32,42 @@ func (l *life) keepFence(ctx context.Context, e Engine) {
 	}
 }
 
-// extend keeps the fence of an engine open while the node has its place.
-func (n *Node) extend(ctx context.Context, p *place, e Engine) {
-	stop := p.session.OnRenew(e.Extend)
+// Shut is the last time in which a life sent no load because its node had no
+// lease, on the run's clock. It was not dealt anew meanwhile.
+type Shut struct {
+	N     int           `json:"n"` // how many there were, this one included
+	From  time.Duration `json:"from"`
+	Until time.Duration `json:"until"`
+}
+
+// extend moves the fence of the life's engine, and notes when it had been closed.
+func (l *life) extend(e Engine, deadline time.Time) {
+	e.Extend(deadline)
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch was := l.fence; {
+	case !deadline.After(now) && was.Before(now): // it is closed already, since then
+	default:
+		if l.running && !was.IsZero() && was.Before(now) {
+			run := l.t.clock.Now()
+			l.shut = &Shut{N: l.shuts + 1, From: max(0, run-now.Sub(was)), Until: run}
+			l.shuts++
+		}
+		l.fence = deadline
+	}
+}
+
+// extend has f called with the deadline of the node's lease while the node has
+// its place: it keeps a fence open.
+func (n *Node) extend(ctx context.Context, p *place, f func(deadline time.Time)) {
+	stop := p.session.OnRenew(f)
 	defer stop()
 	for ctx.Err() == nil {
 		now, moved := n.placed()
 		if now != p || p.session.Ctx().Err() != nil {
 			stop()
-			e.Extend(time.Now()) // the lease is known to be over
+			f(time.Now()) // the lease is known to be over
 			return
 		}
 		select {
@@ -57,7 +84,7 @@ func (n *Node) keepOpen(ctx context.Context, e Engine) {
 	for ctx.Err() == nil {
 		p, moved := n.placed()
 		if p != nil {
-			n.extend(ctx, p, e)
+			n.extend(ctx, p, e.Extend)
 		}
 		select {
 		case <-moved:

@@ -167,12 +167,14 @@ func (l *leader) drive(ctx context.Context, id string) {
 
 // write is how a leader writes: guarded by its election key and by conds. name names the write for tests.
 func (l *leader) write(ctx context.Context, name string, conds []clientv3.Cmp, ops ...clientv3.Op) (*clientv3.TxnResponse, error) {
-	if l.n.cfg.Fault == nil {
-		return l.fence.TxnIf(ctx, conds, ops...)
+	fault := l.n.cfg.Fault
+	if fault == nil {
+		fault = func(string) {}
 	}
-	l.n.cfg.Fault("before " + name)
+	fault("before " + name)
 	resp, err := l.fence.TxnIf(ctx, conds, ops...)
-	l.n.cfg.Fault("after " + name)
+	fault("after " + name)
+	l.n.noteFull(err)
 	return resp, err
 }
 

@@ -55,6 +55,9 @@ type life struct {
 	skew     StartSkew
 	settle   bool      // the leader has everything there will be
 	place    *place    // under which the engine may send load
+	fence    time.Time // until when, as the engine was told last
+	shut     *Shut     // the last time in which it might not; nil for none
+	shuts    int       // how many of them there were
 	handled  int64     // revision of the state that has been acted on
 	retired  bool      // it is out of the run, and must not send anything
 	arrived  []arrival // word from nodes that give slots

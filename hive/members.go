@@ -58,6 +58,7 @@ func (n *Node) keepStore(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.keepContact(ctx) })
 	g.Go(func() error { return n.followMembers(ctx) })
+	g.Go(func() error { return n.watchEtcd(ctx) })
 	if n.embedded {
 		g.Go(func() error { return n.tendMembers(ctx) })
 		g.Go(func() error { return n.tendSpace(ctx) })

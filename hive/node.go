@@ -67,7 +67,10 @@ type Node struct {
 	draining *drain
 
 	proofs   proofs
-	amending sync.Mutex // held while the record is changed
+	troubles troubles      // when etcd did not answer
+	fulls    troubles      // when it took no writes for want of space
+	roomless chan struct{} // asks for room in etcd's database
+	amending sync.Mutex    // held while the record is changed
 
 	lineMu sync.Mutex      // guards what follows
 	line   []string        // see standing
@@ -92,7 +95,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("hive: %w", err)
 	}
 	n := &Node{cfg: cfg, log: cfg.Log, clock: NewClock(), calls: newCaller(cfg.Token), changed: make(chan struct{}), moved: make(chan struct{}),
-		boot: strings.ToLower(rand.Text()), inside: make(chan struct{}), left: make(chan struct{}), draining: newDrain()}
+		boot: strings.ToLower(rand.Text()), inside: make(chan struct{}), left: make(chan struct{}), draining: newDrain(),
+		roomless: make(chan struct{}, 1)}
 	n.inbox = newInbox(n)
 	return n, nil
 }

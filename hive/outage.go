@@ -27,6 +27,9 @@ func (d *driver) takeOver(ctx context.Context) error {
 			return fmt.Errorf("read the run's clock: %w", err)
 		}
 	}
+	d.troubled = d.troubledSince()
+	d.fulls = d.troubled
+	d.shuts.before = d.last.Run - shutGather - tickEvery
 	if err := d.readLives(ctx); err != nil {
 		return err
 	}
@@ -60,6 +63,21 @@ func (d *driver) noteLeader() {
 		msg += fmt.Sprintf("; the leader before wrote down the run's clock last at %s%s", seconds(d.last.Run), wallText(d.last.Wall))
 	}
 	d.note(TimelineLeader, d.n.info.Name, msg, nil)
+	d.tellUnwritten()
+}
+
+// unwritten is how long nothing was written until a new leader says that etcd, which has another leader since, may be why.
+const unwritten = 2 * time.Second
+
+// tellUnwritten tells of trouble with etcd that this node has not seen itself, since it was not there or did not watch.
+func (d *driver) tellUnwritten() {
+	silent := d.silentFor()
+	if d.st.Phase != Running || d.last.Term == 0 || d.last.Term == d.term || silent < unwritten || len(d.n.troubles.after(d.troubled)) > 0 {
+		return
+	}
+	now := d.now()
+	d.note(TimelineEtcd, "", fmt.Sprintf("nothing was written for %s, from %s until %s, and etcd has another leader since",
+		silent.Round(10*time.Millisecond), seconds(max(0, now-silent)), seconds(now)), map[string]float64{"seconds": silent.Seconds()})
 }
 
 // reappeared says whether a member of the run is there after all.

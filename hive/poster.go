@@ -236,7 +236,7 @@ func (l *life) nextReport() (Report, Engine) {
 	m := &l.mail
 	l.mu.Lock()
 	e := l.engine
-	r := Report{Node: l.t.n.info.ID, Incarnation: l.inc, Stage: l.stage, Failure: l.failure, Start: l.skew, Elapsed: int64(l.elapsed)}
+	r := Report{Node: l.t.n.info.ID, Incarnation: l.inc, Stage: l.stage, Failure: l.failure, Start: l.skew, Elapsed: int64(l.elapsed), Shut: l.shut}
 	l.mu.Unlock()
 	r.At, r.Epoch, r.Clock = l.t.clock.Now(), int(m.epoch.Load()), l.t.clock.skew()
 	if r.Stage == StageRunning {

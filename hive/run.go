@@ -311,6 +311,7 @@ type NodeMarks struct {
 type Tick struct {
 	Run  time.Duration `json:"run"`
 	Wall time.Time     `json:"wall"`
+	Term uint64        `json:"term,omitempty"` // of etcd's own leader at the write before
 }
 
 // Duty is the record of a call that happens at most once in the hive, setup()

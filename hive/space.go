@@ -30,6 +30,7 @@ func (n *Node) tendSpace(ctx context.Context) error {
 	for {
 		select {
 		case <-look.C:
+		case <-n.roomless:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -39,6 +40,14 @@ func (n *Node) tendSpace(ctx context.Context) error {
 		if err := n.makeRoom(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("etcd's database could not be looked after", "reason", err)
 		}
+	}
+}
+
+// wantRoom has the database looked after at once.
+func (n *Node) wantRoom() {
+	select {
+	case n.roomless <- struct{}{}:
+	default:
 	}
 }
 
@@ -56,6 +65,7 @@ func (n *Node) makeRoom(ctx context.Context) error {
 		full = full || a.Alarm == etcdserverpb.AlarmType_NOSPACE
 	}
 	if full {
+		n.fulls.begin(n.clock.Now())
 		n.log.Error("etcd's database is full and takes no writes: old data is removed now", "quota", n.dir.quota)
 	}
 	soft := min(spaceSoft, n.dir.quota/2)
@@ -144,6 +154,7 @@ func (n *Node) disarm(ctx context.Context) error {
 	if _, err := n.etcd.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
 		return fmt.Errorf("lift the alarm: %w", err)
 	}
+	n.fulls.over(n.clock.Now())
 	n.log.Info("etcd takes writes again")
 	return nil
 }

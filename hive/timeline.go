@@ -32,6 +32,7 @@ const (
 	TimelineOutage      = "outage"
 	TimelineHold        = "hold-still"
 	TimelineEtcd        = "etcd-trouble"
+	TimelineFenced      = "fenced"
 	TimelineEngineDied  = "engine-died"
 	TimelineStop        = "stop"
 	TimelineEnd         = "end"
