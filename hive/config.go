@@ -88,6 +88,7 @@ type Timing struct {
 	Prepare    time.Duration // all nodes fetch, compile and initialise: 5 min
 	Grace      time.Duration // for an answer past the time that the script was given: 15 s
 	HoldRuns   int           // finished runs whose records are kept: 100
+	HoldBytes  int           // that the results of these may take in etcd; the oldest go first: 64 MiB
 	Replace    time.Duration // a member of the embedded etcd whose node is away for so long gives its place to another node: 10 s
 }
 
@@ -119,6 +120,9 @@ func (t Timing) withDefaults() Timing {
 	or(&t.Replace, 10*time.Second)
 	if t.HoldRuns <= 0 {
 		t.HoldRuns = 100
+	}
+	if t.HoldBytes <= 0 {
+		t.HoldBytes = heldBytes
 	}
 	return t
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"hive/engine/executor"
 	"hive/engine/options"
 )
@@ -90,8 +92,12 @@ func scaled(opts options.Options, c Control) (executor.Scenario, error) {
 // request is a control as it lies in etcd.
 type request struct {
 	Control
+	key string
 	rev int64
 }
+
+// done takes a request away in the write that serves it: a run of days sees thousands of them.
+func (r request) done() clientv3.Op { return clientv3.OpDelete(r.key) }
 
 // serveControls serves the requests that came since the last one served, in their order.
 func (d *driver) serveControls(ctx context.Context) (done bool, err error) {
@@ -99,7 +105,7 @@ func (d *driver) serveControls(ctx context.Context) (done bool, err error) {
 	var requests []request
 	for key, kv := range kvs {
 		if strings.HasPrefix(key, d.n.keys.Controls(d.id)) && kv.ModRev > d.st.Served {
-			r := request{rev: kv.ModRev}
+			r := request{key: key, rev: kv.ModRev}
 			if json.Unmarshal(kv.Value, &r.Control) == nil {
 				requests = append(requests, r)
 			}
@@ -119,18 +125,18 @@ func (d *driver) serveControls(ctx context.Context) (done bool, err error) {
 // serve does what one request asks for; served is false when its time has not come.
 func (d *driver) serve(ctx context.Context, r request) (served bool, err error) {
 	if r.Action == "" || r.Action == ActionStop {
-		return true, d.stopRun(ctx, r.Control, r.rev)
+		return true, d.stopRun(ctx, r)
 	}
 	if err := checkControl(d.opts, d.st, r.Control); err != nil {
 		d.warn("a request to %s was refused: %v", r.Action, err)
-		return true, d.advance(ctx, "refuse", func(s *State) { s.Served = r.rev })
+		return true, d.advance(ctx, "refuse", func(s *State) { s.Served = r.rev }, r.done())
 	}
 	by := orDefault(r.By, "a client")
 	switch r.Action {
 	case ActionPause:
 		at := max(0, d.now()) + controlLead
 		d.note(TimelinePause, "", fmt.Sprintf("paused by %s: the run's clock stands still at %s", by, seconds(at)), nil)
-		return true, d.advance(ctx, "pause", func(s *State) { s.Served, s.Halt = r.rev, &Halt{At: at, By: r.By} })
+		return true, d.advance(ctx, "pause", func(s *State) { s.Served, s.Halt = r.rev, &Halt{At: at, By: r.By} }, r.done())
 	case ActionResume:
 		if d.now() < d.st.Halt.At {
 			return false, nil // the pause has yet to begin
@@ -140,7 +146,7 @@ func (d *driver) serve(ctx context.Context, r request) (served bool, err error) 
 		return true, d.advance(ctx, "resume", func(s *State) {
 			s.Served, s.Halt = r.rev, nil
 			s.Anchor = Anchor{Node: d.n.info.ID, Boot: d.n.boot, At: d.n.clock.Now() + Instant(controlLead), Run: at, Gen: s.Anchor.Gen + 1}
-		})
+		}, r.done())
 	}
 	return true, d.scale(ctx, r, by)
 }
@@ -157,26 +163,26 @@ func (d *driver) scale(ctx context.Context, r request, by string) error {
 		s.Served = r.rev
 		s.Scales = append(slices.DeleteFunc(slices.Clone(s.Scales), func(o Scale) bool { return o.Scenario == sc.Name }), change)
 		s.Scaled = append(slices.Clone(s.Scaled), change)
-	})
+	}, r.done())
 }
 
 // stopRun ends the run at a user's word; a second word may only be stronger.
-func (d *driver) stopRun(ctx context.Context, c Control, rev int64) error {
-	f := Failf(c.Kind, "the run was stopped by %s", orDefault(c.By, "a client"))
+func (d *driver) stopRun(ctx context.Context, r request) error {
+	f := Failf(r.Kind, "the run was stopped by %s", orDefault(r.By, "a client"))
 	switch d.st.Phase {
 	case Queued:
 		return d.conclude(ctx, &Result{Run: d.id, Name: d.spec.Name, Failure: f})
 	case Teardown:
-		return d.advance(ctx, "stop", func(s *State) { s.Served = rev })
+		return d.advance(ctx, "stop", func(s *State) { s.Served = r.rev }, r.done())
 	}
-	mode := c.Mode
+	mode := r.Mode
 	if d.st.Phase != Running && d.st.Phase != Draining || d.st.Stop == StopInterrupt {
 		mode = StopInterrupt
 	}
-	d.note(TimelineStop, "", fmt.Sprintf("stopped by %s at %s", orDefault(c.By, "a client"), seconds(d.now())), nil)
+	d.note(TimelineStop, "", fmt.Sprintf("stopped by %s at %s", orDefault(r.By, "a client"), seconds(d.now())), nil)
 	return d.advance(ctx, "stop", func(s *State) {
-		s.Served = rev
+		s.Served = r.rev
 		s.fail(f)
 		d.endLoad(s, mode)
-	})
+	}, r.done())
 }

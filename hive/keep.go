@@ -1,9 +1,12 @@
 package hive
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +15,11 @@ import (
 // keepEvery is how often the newest checkpoint of an engine is written to the
 // data directory.
 const keepEvery = time.Second
+
+// keptLives is how many incarnations of this node in a run are kept: a node
+// that dies over and over does not fill its disk. What was before these is in
+// the memory of leader and deputy only.
+const keptLives = 50
 
 // store keeps the newest checkpoint of each incarnation of this node in its
 // data directory, so that a process that starts again can deliver what the one
@@ -48,10 +56,37 @@ func (s store) write(run string, inc int64, body []byte) error {
 		return err
 	}
 	file := filepath.Join(dir, strconv.FormatInt(inc, 10)+".ckpt")
+	_, err := os.Stat(file)
+	fresh := errors.Is(err, fs.ErrNotExist)
 	if err := os.WriteFile(file+".new", body, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(file+".new", file)
+	if err := os.Rename(file+".new", file); err != nil || !fresh {
+		return err
+	}
+	return s.bound(dir)
+}
+
+// bound deletes the oldest incarnations of a run past those that are kept.
+func (s store) bound(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var lives []int64
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".ckpt"); ok {
+			if life, err := strconv.ParseInt(name, 10, 64); err == nil {
+				lives = append(lives, life)
+			}
+		}
+	}
+	slices.Sort(lives)
+	var errs []error
+	for _, life := range lives[:max(0, len(lives)-keptLives)] {
+		errs = append(errs, os.Remove(filepath.Join(dir, strconv.FormatInt(life, 10)+".ckpt")))
+	}
+	return errors.Join(errs...)
 }
 
 // read returns what is kept of a run. What cannot be read is left out.

@@ -36,4 +36,16 @@ func TestStoreOfCheckpoints(t *testing.T) {
 	if err := (store{}).write("run", 1, nil); err != nil {
 		t.Errorf("the store that keeps nothing: %v", err)
 	}
+	for life := range int64(keptLives + 3) {
+		if err := s.write("run-3", life+1, []byte("a checkpoint")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(s.dir, "run-3", "*"))
+	if err != nil || len(files) != keptLives {
+		t.Errorf("%d files are kept of a node that died over and over (%v), want %d", len(files), err, keptLives)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "run-3", "3.ckpt")); err == nil {
+		t.Error("the oldest life is kept, and not the newest")
+	}
 }

@@ -29,7 +29,7 @@ import "fmt"
 //	runs/<run>/status/<node>  that node            leader              node   Status, on change
 //	runs/<run>/setup          the named node       leader, agents      -      Duty; setup/<n> what setup() returned, in chunks
 //	runs/<run>/teardown       the named node       leader              -      Duty
-//	runs/<run>/control/<id>   any node             leader              -      Control, served in the order of their revisions
+//	runs/<run>/control/<id>   any node             leader              -      Control, served in the order of their revisions and deleted with that
 //	runs/<run>/result         leader               all                 -      size and digest; result/<n> the Result, in chunks
 //
 // All of the leader's writes are fenced by its election key.

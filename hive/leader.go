@@ -25,6 +25,9 @@ const (
 	keptHubs = 10
 	// maxOps is how many operations a transaction is given; etcd takes 128.
 	maxOps = 100
+	// heldBytes is how much of etcd's database the results of runs that are over may take; the newest is kept however
+	// large it is.
+	heldBytes = 64 << 20
 )
 
 // leader is one term of leadership: it serves the queue, drives the run whose
@@ -324,7 +327,11 @@ func (l *leader) dropRuns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range ids[:max(0, len(ids)-l.n.cfg.Timing.HoldRuns)] {
+	old, err := l.tooMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids[:old] {
 		waiting := clientv3.Compare(clientv3.CreateRevision(l.n.keys.Queued(id)), "=", 0)
 		_, err := l.write(ctx, "drop run", []clientv3.Cmp{waiting}, clientv3.OpDelete(l.n.keys.Run(id), clientv3.WithPrefix()))
 		if err != nil && !errors.Is(err, election.ErrConflict) {
@@ -332,6 +339,23 @@ func (l *leader) dropRuns(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tooMany is how many of the runs, the oldest, are to be dropped: those past the number that is held, and those before
+// that whose results are too large together.
+func (l *leader) tooMany(ctx context.Context, ids []string) (int, error) {
+	old := max(0, len(ids)-l.n.cfg.Timing.HoldRuns)
+	sum := 0
+	for i := len(ids) - 1; i >= old; i-- {
+		var c Chunks
+		if _, err := getJSON(ctx, l.n.etcd, l.n.keys.Result(ids[i]), &c); err != nil {
+			return 0, fmt.Errorf("size of the result of run %s: %w", ids[i], err)
+		}
+		if sum += c.Size; sum > l.n.cfg.Timing.HoldBytes && i < len(ids)-1 {
+			return i + 1, nil
+		}
+	}
+	return old, nil
 }
 
 // runIDs lists the runs that etcd knows, in the order of submission.

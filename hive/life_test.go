@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"hive/hive/hivetest"
 )
 
@@ -386,6 +388,10 @@ func TestPauseOnTwoNodes(t *testing.T) {
 	if err := c.Resume(t.Context(), run, PauseRequest{By: "me"}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the requests that were served are gone", func() bool {
+		left, err := nodes[0].etcd.Get(t.Context(), nodes[0].keys.Controls(run), clientv3.WithPrefix(), clientv3.WithCountOnly())
+		return err == nil && left.Count == 0
+	})
 	res, _ := follow(t, c, run)
 	if res.Verdict != Passed {
 		t.Errorf("verdict %s: %v", res.Verdict, res.Failure)
