@@ -38,6 +38,10 @@ const (
 	// revokeTry bounds one attempt to revoke a lease: it hangs while etcd has
 	// no leader.
 	revokeTry = 200 * time.Millisecond
+	// lastLook is for how much longer a process is watched whose record is gone:
+	// another node may have revoked its lease a moment before this one had its own
+	// proof that the process is gone, by which a leader tells a death from silence.
+	lastLook = 300 * time.Millisecond
 	// proofKept is for how long a proof is remembered.
 	proofKept = time.Hour
 )
@@ -108,7 +112,7 @@ func (n *Node) watchPeers(ctx context.Context) error {
 		wanted := n.toWatch()
 		for who, stop := range watched {
 			if _, still := wanted[who]; !still {
-				stop()
+				time.AfterFunc(lastLook, stop)
 				delete(watched, who)
 			}
 		}
