@@ -153,7 +153,7 @@ func (s *Session) keep() {
 			return
 		}
 		err := s.renew()
-		wait := min(s.ttl/4, renewTry)
+		wait := min(s.ttl/6, renewTry)
 		switch {
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
 			s.cancel(ErrLeaseLost)
