@@ -16,9 +16,11 @@ type kase struct {
 	ttl       time.Duration
 	args      []string // further arguments of hive run
 	faults    []fault
-	exits     []int // exit codes of hive run that are right; 0 when empty
-	anyLosses bool  // faults that cost more than the default of --max-loss are meant to
-	exact     bool  // no second may be off by more than 1%: only nodes without load are harmed
+	exits     []int    // exit codes of hive run that are right; 0 when empty
+	anyLosses bool     // faults that cost more than the default of --max-loss are meant to
+	exact     bool     // no second may be off by more than 1%: only nodes without load are harmed
+	traced    bool     // a process is traced, which not every machine allows
+	tells     []string // kinds of entries that the timeline must have
 }
 
 // load is what the run sends.
@@ -116,7 +118,7 @@ func shortCases() []kase {
 	for i := range cases {
 		cases[i].ttl = 3 * time.Second
 	}
-	return cases
+	return append(cases, shortEtcdCases()...)
 }
 
 // longCases are fixed too, and take too long for every change.
@@ -126,9 +128,9 @@ func longCases() []kase {
 		at := time.Duration(4+8*i) * time.Second
 		kills = append(kills, killLeader(at), restartDead(at+3*time.Second))
 	}
-	return []kase{
+	return append(longEtcdCases(), []kase{
 		{name: "twenty-leaders", ttl: 3 * time.Second, load: arrivals(170, 200, 60, 10*time.Millisecond), nodes: []int{0, 0, 0, 100, 100}, exact: true, faults: kills},
-	}
+	}...)
 }
 
 // randomCase draws a case.
@@ -170,7 +172,7 @@ func randomFaults(r *rand.Rand, k kase) []fault {
 		i := r.IntN(len(k.nodes))
 		long := time.Duration(500+r.IntN(9000)) * time.Millisecond
 		again := at + long
-		switch n := r.IntN(9); {
+		switch n := r.IntN(12); {
 		case n == 0:
 			all = append(all, kill(at, i), restart(again, i))
 		case n == 1:
@@ -187,6 +189,12 @@ func randomFaults(r *rand.Rand, k kase) []fault {
 			all = append(all, freezeEngine(at, i, min(long, 5*time.Second)))
 		case n == 7 && len(all) == 0:
 			all = append(all, killAll(at), restartDead(again))
+		case n == 8:
+			all = append(all, freezeMembers(at, 2, min(long, 4*time.Second)))
+		case n == 9:
+			all = append(all, freezeRole(at, []role{hiveLeader, etcdLeader, etcdFollower}[r.IntN(3)], long))
+		case n == 10 && canTrace():
+			all = append(all, slowDisk(at, []role{etcdFollower, etcdLeader, everybody}[r.IntN(3)], time.Duration(100+r.IntN(900))*time.Millisecond, long))
 		default:
 			all = append(all, tell(at, "pause"), tell(again, "resume"))
 		}

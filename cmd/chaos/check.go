@@ -274,6 +274,11 @@ func (p *performance) checkTimeline(r *review, res *hive.Result) {
 	has := func(kinds ...string) bool {
 		return slices.ContainsFunc(res.Timeline, func(e hive.TimelineEvent) bool { return slices.Contains(kinds, e.Kind) })
 	}
+	for _, kind := range p.tells {
+		if !has(kind) {
+			r.wrong("the timeline has no entry of the kind %s", kind)
+		}
+	}
 	for _, f := range p.faults {
 		words := strings.Fields(f.what)
 		switch {

@@ -6,6 +6,9 @@
 //	make chaos CHAOSFLAGS='-for 1h'    # any length; prints its seed
 //	bin/chaos -suite short             # the fixed cases that every change has to pass
 //	bin/chaos -seed 42 -for 10m        # the same cases again
+//	bin/chaos -suite soak -for 1h      # one long run, then many short ones: nothing may grow for ever
+//
+// Slow disks are made with strace, and left out where it is missing.
 package main
 
 import (
@@ -31,6 +34,7 @@ func main() {
 	flag.StringVar(&c.only, "only", "", "run only the cases whose name matches this regular expression")
 	flag.BoolVar(&c.list, "list", false, "print the names of the fixed cases and do nothing")
 	flag.StringVar(&c.keep, "keep", "", "folder for the logs of cases that fail; a temporary one by default")
+	flag.BoolVar(&c.all, "all-logs", false, "keep the logs of cases that pass, too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -44,7 +48,7 @@ type config struct {
 	bin, suite, only, keep string
 	seed                   uint64
 	length                 time.Duration
-	list                   bool
+	list, all              bool
 }
 
 func run(ctx context.Context, c config) error {

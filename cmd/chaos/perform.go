@@ -50,6 +50,9 @@ func (k kase) play(ctx context.Context, c config) (*review, error) {
 	if k.net && !canNetwork() {
 		return &review{notes: []string{"left out: network namespaces cannot be made here"}}, nil
 	}
+	if k.traced && !canTrace() {
+		return &review{notes: []string{"left out: strace is not installed, or may not trace here"}}, nil
+	}
 	dir := filepath.Join(c.keep, k.name)
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
 		return nil, err
@@ -76,7 +79,7 @@ func (k kase) play(ctx context.Context, c config) (*review, error) {
 	r, err := p.perform(ctx)
 	if r != nil {
 		r.notes = append(p.notes, r.notes...)
-		if err == nil && len(r.problems) == 0 {
+		if err == nil && len(r.problems) == 0 && !c.all {
 			err = os.RemoveAll(dir)
 		}
 	}
