@@ -57,7 +57,7 @@ func longEtcdCases() []kase {
 	}
 	for _, ttl := range []time.Duration{3 * s, 5 * s} {
 		for _, long := range []time.Duration{3 * s, 8 * s} {
-			for _, who := range []role{etcdLeader, etcdFollower} {
+			for _, who := range []role{etcdLeader, etcdFollower, hiveLeader} {
 				cases = append(cases, kase{name: fmt.Sprintf("%s-frozen-%s-ttl-%s", strings.ReplaceAll(string(who), " ", "-"), long, ttl), ttl: ttl, load: arrivals(24, 200, 60, 10*ms),
 					nodes: all, anyLosses: true, faults: []fault{freezeRole(4*s, who, long)}})
 			}
@@ -214,7 +214,7 @@ func killMembers(at time.Duration, many int) fault {
 
 // compact drops etcd's history up to now, from outside.
 func compact(at time.Duration) fault {
-	return simple(at, "compact etcd", func(ctx context.Context, p *performance) error {
+	f := simple(at, "compact etcd", func(ctx context.Context, p *performance) error {
 		c, err := clientv3.New(clientv3.Config{Endpoints: []string{clientURL(p.swarm.node[0])}, Logger: zap.NewNop()})
 		if err != nil {
 			return err
@@ -232,6 +232,8 @@ func compact(at time.Duration) fault {
 		}
 		return err
 	})
+	f.harms = true // what went before it does
+	return f
 }
 
 // canTrace says whether a process of one's own can be traced here: a slow disk is made that way.
