@@ -4,12 +4,13 @@ import "time"
 
 // Health is how an engine's process fared over the last second.
 type Health struct {
-	CPU        float64       `json:"cpu"`        // cores in use
-	Memory     int64         `json:"memory"`     // resident, bytes
-	GC         float64       `json:"gc"`         // part of the process's CPU time that the collector took
-	Late       time.Duration `json:"late"`       // 99th percentile of how late iterations started, or its own timers fired when there were none
-	Sockets    int           `json:"sockets"`    // open file descriptors
-	SocketsMax int           `json:"socketsMax"` // as many as the process may open
+	CPU        float64       `json:"cpu"`                 // cores in use
+	Memory     int64         `json:"memory"`              // resident, bytes
+	MemoryMax  int64         `json:"memoryMax,omitempty"` // above which it is stopped, bytes; 0 where there is no such limit
+	GC         float64       `json:"gc"`                  // part of the process's CPU time that the collector took
+	Late       time.Duration `json:"late"`                // 99th percentile of how late iterations started, or its own timers fired when there were none
+	Sockets    int           `json:"sockets"`             // open file descriptors
+	SocketsMax int           `json:"socketsMax"`          // as many as the process may open
 }
 
 // Health is how the engine's process fared over the last second; of a node's engine, from the first second after Init on.

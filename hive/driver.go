@@ -62,6 +62,7 @@ type driver struct {
 	judged   time.Time
 	shown    time.Time
 	silent   map[int64]bool
+	strained map[int64]bool // lives that were said to be overloaded
 
 	watch    *watchlist
 	died     map[int64]*Failure // engines that ended by themselves
