@@ -13,6 +13,14 @@ type Health struct {
 	SocketsMax int           `json:"socketsMax"`          // as many as the process may open
 }
 
+// Worst has the higher of each figure.
+func (h Health) Worst(o Health) Health {
+	return Health{
+		CPU: max(h.CPU, o.CPU), Memory: max(h.Memory, o.Memory), MemoryMax: max(h.MemoryMax, o.MemoryMax), GC: max(h.GC, o.GC),
+		Late: max(h.Late, o.Late), Sockets: max(h.Sockets, o.Sockets), SocketsMax: max(h.SocketsMax, o.SocketsMax),
+	}
+}
+
 // Health is how the engine's process fared over the last second; of a node's engine, from the first second after Init on.
 func (e *Engine) Health() Health {
 	if h := e.health.Load(); h != nil {

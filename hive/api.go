@@ -83,6 +83,8 @@ type RunInfo struct {
 	Plan      *Plan               `json:"plan,omitempty"`
 	// Ledger is what has become of the plan so far, as the leader knows it; of a finished run, in the end.
 	Ledger []ScenarioLedger `json:"ledger,omitempty"`
+	// Health is how the engines of a run under way fare, by node id, as the leader heard last.
+	Health map[string]*Health `json:"health,omitempty"`
 	// Timeline are the last entries; the rest can be asked for.
 	Timeline []TimelineEvent `json:"timeline,omitempty"`
 }
@@ -234,6 +236,9 @@ func (n *Node) showRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	if info.Ledger, err = n.ledgerOf(r, info); err != nil {
 		return err
+	}
+	if info.Phase == Running {
+		info.Health = n.healths(r)
 	}
 	writeJSON(w, http.StatusOK, info)
 	return nil

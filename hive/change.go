@@ -433,7 +433,7 @@ func (d *driver) tellCommit(p *Proposal, outs []Member, fallen map[int64]string,
 	back := max(p.From, d.now())
 	told := 0
 	for _, m := range outs {
-		cost := map[string]float64{"slots": float64(m.VUs), "seconds": (back - d.provenAt(m)).Seconds()}
+		cost := map[string]float64{"slots": float64(m.VUs), "seconds": max(0, back-d.provenAt(m)).Seconds()}
 		switch reason := fallen[m.Incarnation]; {
 		case told >= notesAtOnce/2:
 		case reason == "":

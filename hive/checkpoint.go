@@ -36,6 +36,7 @@ type Report struct {
 	Start       StartSkew `json:"start"`
 	Clock       ClockSkew `json:"clock"`
 	Health      Health    `json:"health"`
+	Worst       Health    `json:"worst"` // each figure by itself, while it sent load
 	// At is when on the run's clock this was so.
 	At time.Duration `json:"at,omitempty"`
 	// Epoch is the newest epoch that the engine executes.

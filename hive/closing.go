@@ -115,6 +115,8 @@ func (d *driver) staleMarks(ctx context.Context, over lifeSet) (ops []clientv3.O
 func (d *driver) forget() {
 	gone := func(number int64) bool { return !hasLife(d.st.Members, number) }
 	maps.DeleteFunc(d.died, func(number int64, _ *Failure) bool { return gone(number) })
+	maps.DeleteFunc(d.diedAt, func(number int64, _ time.Duration) bool { return gone(number) })
+	maps.DeleteFunc(d.strained, func(number int64, _ bool) bool { return gone(number) })
 	maps.DeleteFunc(d.silent, func(number int64, _ bool) bool { return gone(number) })
 	if len(d.known) > maxKnown {
 		clear(d.known)

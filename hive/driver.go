@@ -65,7 +65,8 @@ type driver struct {
 	strained map[int64]bool // lives that were said to be overloaded
 
 	watch    *watchlist
-	died     map[int64]*Failure // engines that ended by themselves
+	died     map[int64]*Failure      // engines that ended by themselves
+	diedAt   map[int64]time.Duration // when that was first known, on the run's clock
 	agenda   agenda
 	allocs   map[int]map[int64]Alloc // by epoch and incarnation, as etcd has them
 	lives    map[int64]*Life         // of incarnations that have no share any more
@@ -96,7 +97,7 @@ type driver struct {
 
 func newDriver(l *leader, id string) *driver {
 	d := &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)), born: time.Now(),
-		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{},
+		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{}, diedAt: map[int64]time.Duration{},
 		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}, known: DueCounts{}}
 	return d
 }

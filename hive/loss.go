@@ -76,7 +76,7 @@ func (d *driver) findDied() {
 		if !ok || s.Died == nil || d.died[m.Incarnation] != nil {
 			continue
 		}
-		d.died[m.Incarnation] = s.Died
+		d.died[m.Incarnation], d.diedAt[m.Incarnation] = s.Died, d.now()
 	}
 }
 
@@ -120,6 +120,9 @@ func (d *driver) bury(s *State, fallen map[int64]string) {
 // provenAt is when on the run's clock it was certain that a member sends no load any more.
 func (d *driver) provenAt(m Member) time.Duration {
 	now := d.now()
+	if died, ok := d.diedAt[m.Incarnation]; ok {
+		return min(died, now)
+	}
 	a := d.watch.absent[m.Incarnation]
 	if a != nil && a.until != nil {
 		return *a.until

@@ -137,7 +137,7 @@ func (d *driver) nodeResults() []NodeResult {
 	for _, g := range lives {
 		r := NodeResult{ID: g.ID, Name: g.Name, Incarnation: g.Incarnation, VUs: g.VUs, Lost: g.Lost}
 		if c := d.n.inbox.of(g.Incarnation); c != nil {
-			r.Start, r.Clock, r.Ended, r.Progress = c.Start, c.Clock, c.Stage >= StageEnded, c.Progress
+			r.Start, r.Clock, r.Ended, r.Worst, r.Progress = c.Start, c.Clock, c.Stage >= StageEnded, c.Worst, c.Progress
 		}
 		all = append(all, r)
 	}

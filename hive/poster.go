@@ -244,10 +244,13 @@ func (l *life) nextReport() (Report, Engine) {
 	}
 	if e == nil {
 		was := m.report
-		r.Progress, r.Ledger, r.Health, r.Marked, r.At = was.Progress, was.Ledger, was.Health, was.Marked, was.At
+		r.Progress, r.Ledger, r.Health, r.Worst, r.Marked, r.At = was.Progress, was.Ledger, was.Health, was.Worst, was.Marked, was.At
 		return r, nil
 	}
-	r.Ledger, r.Progress, r.Health = e.Ledger(), e.Progress(), e.Health()
+	r.Ledger, r.Progress, r.Health, r.Worst = e.Ledger(), e.Progress(), e.Health(), m.report.Worst
+	if r.Stage == StageRunning {
+		r.Worst = r.Worst.Worst(r.Health)
+	}
 	if reason, failed := e.MarkedFailed(); failed {
 		r.Marked = markedFailure(reason).on(l.t.n.info.Name)
 	}

@@ -54,6 +54,7 @@ type NodeResult struct {
 	Clock        ClockSkew `json:"clock"`
 	Ended        bool      `json:"ended"` // it reported the end of its load
 	Lost         bool      `json:"lost,omitempty"`
+	Worst        Health    `json:"worst"` // of its engine, each figure by itself
 	Progress     Progress  `json:"progress"`
 }
 

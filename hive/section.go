@@ -1,6 +1,10 @@
 package hive
 
-import "hive/output/summary"
+import (
+	"time"
+
+	"hive/output/summary"
+)
 
 // hiveSection is what a hive's summary says beside k6's: the ledger and the timeline. A run on one machine, which has no
 // id, has none.
@@ -14,6 +18,12 @@ func hiveSection(res *Result) *summary.Hive {
 	}
 	for _, l := range res.Ledger {
 		h.Ledger = append(h.Ledger, summary.Ledger(l))
+	}
+	for _, n := range res.Nodes {
+		if n.Worst != (Health{}) {
+			h.Nodes = append(h.Nodes, summary.Node{Name: n.Name, Lost: n.Lost, CPU: n.Worst.CPU, Memory: n.Worst.Memory, GC: n.Worst.GC, Sockets: n.Worst.Sockets,
+				Late: float64(n.Worst.Late) / float64(time.Millisecond)})
+		}
 	}
 	for _, e := range res.Timeline {
 		h.Timeline = append(h.Timeline, summary.Event(e))

@@ -56,12 +56,13 @@ func role(n hive.NodeInfo) string {
 	return role
 }
 
-// healthText is how a node's engine fares: cores in use, memory, and how late iterations start.
+// healthText is how a node's engine fares: cores in use, memory, how late iterations start, the collector's part of the
+// CPU time, and open files, most of them connections.
 func healthText(h *hive.Health) string {
 	if h == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%.1f CPU, %d MiB, %s late", h.CPU, h.Memory>>20, h.Late.Round(100*time.Microsecond))
+	return fmt.Sprintf("%.1f CPU, %d MiB, %s late, %.0f%% GC, %d files", h.CPU, h.Memory>>20, h.Late.Round(100*time.Microsecond), 100*h.GC, h.Sockets)
 }
 
 // labelText is labels as they are given on the command line, sorted.

@@ -113,6 +113,7 @@ func (c *client) Ledger() []executor.Ledger     { return c.heard().Ledger }
 func (c *client) Released() []executor.Handover { return c.heard().Released }
 func (c *client) Progress() hive.Progress       { return c.heard().Rest.Progress }
 func (c *client) Marks() []executor.Marks       { return c.heard().Rest.Marks }
+
 // Health is as the child told it last, with the limit that is watched here.
 func (c *client) Health() hive.Health {
 	h := *c.heard().Rest.Health

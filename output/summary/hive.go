@@ -16,6 +16,7 @@ type Hive struct {
 	Reason  string `json:"reason,omitempty"` // of a verdict other than passed
 	// Ledger has one entry for each scenario; Timeline is in order.
 	Ledger   []Ledger `json:"ledger"`
+	Nodes    []Node   `json:"nodes,omitempty"`
 	Timeline []Event  `json:"timeline"`
 }
 
@@ -34,6 +35,26 @@ type Ledger struct {
 	Active      float64            `json:"active,omitempty"`
 	Handover    float64            `json:"handover,omitempty"`
 	Pending     float64            `json:"pending,omitempty"`
+}
+
+// Node is how one life of a node's engine fared at worst, each figure by itself.
+type Node struct {
+	Name    string  `json:"name"`
+	Lost    bool    `json:"lost,omitempty"`
+	CPU     float64 `json:"cpu"`     // cores in use
+	Memory  int64   `json:"memory"`  // bytes
+	GC      float64 `json:"gc"`      // part of the CPU time that was spent on collecting garbage
+	Sockets int     `json:"sockets"` // open files
+	Late    float64 `json:"late"`    // 99th percentile of how late iterations started, in ms
+}
+
+// String is the figures in words.
+func (n Node) String() string {
+	text := fmt.Sprintf("%.1f CPU, %d MiB, %.0f%% GC, %d files, %s late", n.CPU, n.Memory>>20, 100*n.GC, n.Sockets, formatShort(n.Late, 1)+"ms")
+	if n.Lost {
+		text += ", lost"
+	}
+	return text
 }
 
 // Event is one thing that happened to the run.
@@ -130,6 +151,28 @@ func (e Event) clock() string {
 	return fmt.Sprintf("%dm%04.1fs", int(at.Minutes()), (at % time.Minute).Seconds())
 }
 
+// shownNodes is how many lives of engines the text shows.
+const shownNodes = 10
+
+// nodes writes how the engines fared.
+func (p *printer) nodes(nodes []Node) {
+	if len(nodes) == 0 {
+		return
+	}
+	p.line("    ", p.style(bold, "NODES"), " (the worst second of each)")
+	width := 0
+	for _, n := range nodes {
+		width = max(width, len([]rune(n.Name)))
+	}
+	for _, n := range nodes[:min(shownNodes, len(nodes))] {
+		p.line("      ", p.style(cyan, n.Name), strings.Repeat(" ", width-len([]rune(n.Name))), "  ", n.String())
+	}
+	if more := len(nodes) - shownNodes; more > 0 {
+		p.line("      ", fmt.Sprintf("… and %d more, in --summary-export", more))
+	}
+	p.line("")
+}
+
 // shownEvents is how many lines the timeline has in the text.
 const shownEvents = 20
 
@@ -151,6 +194,7 @@ func (p *printer) hive(h *Hive) {
 		dotted("  "+l.Scenario, p.style(cyan, l.String()))
 	}
 	p.line("")
+	p.nodes(h.Nodes)
 	if !slices.ContainsFunc(h.Timeline, func(e Event) bool { return e.Kind != "start" && e.Kind != "end" }) {
 		return
 	}
