@@ -38,7 +38,10 @@ func (e *Engine) Setup(ctx context.Context) (json.RawMessage, error) {
 		}
 		return nil
 	})
-	return data, err
+	if err != nil {
+		return nil, err // and data may be written still
+	}
+	return data, nil
 }
 
 // Teardown runs the script's teardown() in a runtime of its own with a copy of what setup() returned.
@@ -58,13 +61,22 @@ func (e *Engine) once(ctx context.Context, limit time.Duration, late Kind, name 
 	defer done()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeout)
 	defer cancel()
-	v, err := e.runtime(ctx, js.VUID{})
-	if err == nil {
+	err := within(ctx, func() error {
+		v, err := e.runtime(ctx, js.VUID{})
+		if err != nil {
+			return err
+		}
 		defer v.close()
 		err = f(ctx, v)
 		v.finish(time.Now())
-	}
-	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+		return err
+	})
+	switch stuck := errors.Is(err, errStuck); {
+	case stuck && errors.Is(context.Cause(ctx), errTimeout):
+		return fail(late, "%s() took longer than its timeout of %s: %w", name, limit, err)
+	case stuck:
+		return fail(KindScript, "%s() did not end when it was interrupted: %w", name, err)
+	case err != nil && errors.Is(context.Cause(ctx), errTimeout):
 		return fail(late, "%s() took longer than its timeout of %s", name, limit)
 	}
 	return e.outcome(err)
@@ -80,30 +92,53 @@ func (e *Engine) HandleSummary(ctx context.Context, data []byte) (files map[stri
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.HandleSummaryTimeout, errTimeout)
 	defer cancel()
-	v, err := e.runtime(ctx, js.VUID{})
+	var r handled
+	err = within(ctx, func() (err error) {
+		got, err := e.handleSummary(ctx, data)
+		if err == nil {
+			r = got
+		}
+		return err
+	})
 	if err != nil {
 		return nil, false, e.summaryFailed(ctx, err)
+	}
+	if r.bad != nil {
+		e.log.Error(r.bad.Error())
+		return nil, true, nil
+	}
+	return r.files, r.ran, nil
+}
+
+// handled is what handleSummary() returned.
+type handled struct {
+	files map[string][]byte
+	ran   bool
+	bad   error // it was of a wrong form
+}
+
+// handleSummary calls the script's function in a runtime of its own.
+func (e *Engine) handleSummary(ctx context.Context, data []byte) (r handled, err error) {
+	v, err := e.runtime(ctx, js.VUID{})
+	if err != nil {
+		return r, err
 	}
 	defer v.close()
 	result, err := v.call(ctx, js.StageSummary, summaryName, data)
 	if err != nil {
-		return nil, false, e.summaryFailed(ctx, err)
+		return r, err
 	}
 	if goja.IsUndefined(result) || goja.IsNull(result) {
-		return nil, false, nil
+		return r, nil
 	}
-	var bad error
-	switch err := v.js.Read(ctx, func() { files, bad = summaryFiles(result) }); {
+	r.ran = true
+	switch err := v.js.Read(ctx, func() { r.files, r.bad = summaryFiles(result) }); {
 	case errors.Is(err, js.ErrInterrupted):
-		return nil, false, e.summaryFailed(ctx, err)
+		return r, err
 	case err != nil:
-		bad = fmt.Errorf("handleSummary() returned an object that cannot be read: %w", err)
+		r.bad = fmt.Errorf("handleSummary() returned an object that cannot be read: %w", err)
 	}
-	if bad != nil {
-		e.log.Error(bad.Error())
-		return nil, true, nil
-	}
-	return files, true, nil
+	return r, nil
 }
 
 // summaryFailed logs that handleSummary() failed: a test is not lost because its report is.

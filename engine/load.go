@@ -58,7 +58,11 @@ func Load(ctx context.Context, src Source, log *slog.Logger) (t *Test, err error
 	t = &Test{src: src, program: program, registry: metric.NewRegistry(), data: data.New()}
 	conf := t.config(log)
 	conf.Modules = modules(moduleDeps{data: t.data})
-	vu, err := js.NewVU(ctx, conf, js.VUID{}, nil)
+	var vu *js.VU
+	err = withinInit(ctx, func(ctx context.Context) (err error) {
+		vu, err = js.NewVU(ctx, conf, js.VUID{}, nil)
+		return err
+	})
 	if err != nil {
 		return nil, scriptError(err)
 	}

@@ -206,13 +206,17 @@ func (p *pool) speaksHTTP() bool {
 	return false
 }
 
-// close ends all VUs. Nothing may use them any more.
+// close ends all VUs but those whose iteration cannot be ended.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.seats {
-		if s.vu != nil {
-			s.vu.close()
+		select {
+		case s.turn <- struct{}{}:
+			if s.vu != nil {
+				s.vu.close()
+			}
+		default:
 		}
 	}
 	clear(p.seats)

@@ -36,9 +36,9 @@ func (e *Engine) newVU(ctx context.Context, slot int, number int64) (*vu, error)
 func (e *Engine) runtime(ctx context.Context, id js.VUID) (v *vu, err error) {
 	defer contain(&err)
 	v = &vu{eng: e, scenario: -1}
-	inner, err := js.NewVU(ctx, e.js, id, e.store.Recorder(int(id.InInstance)))
+	inner, err := e.newRuntime(ctx, id)
 	if err != nil {
-		return nil, scriptError(err)
+		return nil, err
 	}
 	v.js = inner
 	if state, ok := e.states.LoadAndDelete(inner); ok {
@@ -46,6 +46,22 @@ func (e *Engine) runtime(ctx context.Context, id js.VUID) (v *vu, err error) {
 	}
 	e.vus.Store(inner, v)
 	return v, nil
+}
+
+// newRuntime runs the init code.
+func (e *Engine) newRuntime(ctx context.Context, id js.VUID) (inner *js.VU, err error) {
+	err = withinInit(ctx, func(ctx context.Context) error {
+		made, err := js.NewVU(ctx, e.js, id, e.store.Recorder(int(id.InInstance)))
+		if err != nil {
+			return err
+		}
+		inner = made
+		return nil
+	})
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	return inner, nil
 }
 
 // activate readies the VU for a scenario's iterations.

@@ -19,6 +19,8 @@ const (
 	// calmFor is how long a node must have kept up until it gets a step of its weight back. Each time that it could not
 	// keep up with what it got back, that doubles, up to calmMost.
 	calmFor, calmMost = 30 * time.Second, 10 * time.Minute
+	// blip is how long a node may be late without that counting against it.
+	blip = 2 * time.Second
 	// toldEvery is how often it is said of a node that it is overloaded, at first; that doubles too, up to toldMost.
 	toldEvery, toldMost = 30 * time.Second, 10 * time.Minute
 )
@@ -34,7 +36,7 @@ type overload struct {
 type strain struct {
 	life, seq int64     // of the newest report
 	since     time.Time // since when it is overloaded; zero when it is not
-	calm      time.Time // since when it is not; zero when it is
+	calm      time.Time // since when it has not been so for longer than a blip; zero when it is
 	late      time.Duration
 	derated   time.Time     // when its weight was last taken; zero for never
 	patience  time.Duration // what calmFor is for it
@@ -150,7 +152,9 @@ func (o *overload) take(at time.Time, f fare) *strain {
 			s.calm = at
 		}
 	case s.since.IsZero():
-		s.since, s.calm = at, time.Time{}
+		s.since = at
+	case at.Sub(s.since) >= blip:
+		s.calm = time.Time{}
 	}
 	return s
 }
@@ -179,7 +183,7 @@ func (o *overload) relieve(at time.Time, f fare, derate bool, room int) (found [
 func (o *overload) restore(at time.Time, fares []fare) (found []finding) {
 	for _, f := range fares {
 		s := o.strains[f.node]
-		if f.weight >= f.capacity || s.calm.IsZero() || at.Sub(s.calm) < s.patience {
+		if f.weight >= f.capacity || !s.since.IsZero() || s.calm.IsZero() || at.Sub(s.calm) < s.patience {
 			continue
 		}
 		weight := min(int(math.Ceil(float64(f.weight)/derateStep)), f.capacity)

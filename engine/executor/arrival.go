@@ -156,7 +156,7 @@ func (e *arrival) close() {
 	reached := e.reached()
 	for slot, s := range e.servers {
 		s.cut()
-		if s.made {
+		if s.made && !e.abandoned.Load() { // or it may be in use for ever
 			e.Pool.Put(e.index, e.offset+slot)
 		}
 		e.sheet.change(&s.use, unused, max(s.since, e.Clock.Now()))

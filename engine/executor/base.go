@@ -14,6 +14,10 @@ import (
 // it missed in a burst.
 const tooLate = 250 * time.Millisecond
 
+// StuckAfter is how long an iteration may take to end when it is interrupted. One that takes longer is inside of
+// something that cannot be interrupted, and is given up.
+const StuckAfter = 8 * time.Second
+
 // New makes the executor of a scenario's share on this node, as the first epoch in which it takes part has it; index is
 // the scenario's number in the plan.
 func New(s Scenario, index int, e Epoch, c Config) (Executor, error) {
@@ -73,14 +77,15 @@ type base struct {
 	drained  atomic.Int64  // when the last slots leave, or Never
 	settle   func() bool   // reports that work is done which no other node will do; may be nil
 
-	begun    atomic.Bool
-	done     atomic.Bool
-	frozen   atomic.Int64 // elapsed time at the end, in ns
-	active   atomic.Int64 // VUs
-	counts   counts
-	failOnce sync.Once
-	failure  error
-	abort    context.CancelFunc // ends everything after a failure; set before the body runs
+	begun     atomic.Bool
+	done      atomic.Bool
+	frozen    atomic.Int64 // elapsed time at the end, in ns
+	active    atomic.Int64 // VUs
+	counts    counts
+	abandoned atomic.Bool // iterations that did not end are counted
+	failOnce  sync.Once
+	failure   error
+	abort     context.CancelFunc // ends everything after a failure; set before the body runs
 }
 
 // counts are what became of iterations.
@@ -152,9 +157,36 @@ func (b *base) run(ctx context.Context, work body) error {
 		close(b.halted)
 		b.tail(ctx, ended)
 		cancel()
-		<-ended
+		if !b.awaitEnd(ended) {
+			return b.giveUp()
+		}
 	}
 	return b.failure
+}
+
+// awaitEnd waits for interrupted iterations to end, and reports whether they did.
+func (b *base) awaitEnd(ended <-chan struct{}) bool {
+	t := time.NewTimer(StuckAfter)
+	defer t.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// giveUp counts iterations that cannot be interrupted as if they had been. Their VUs are lost, and with them the test.
+func (b *base) giveUp() error {
+	b.abandoned.Store(true)
+	l := b.ledger()
+	n := l.Started - l.Completed - l.Interrupted
+	b.counts.interrupted.Add(n)
+	for range n {
+		b.Events.Ended(b.index, true)
+	}
+	return fmt.Errorf("scenario %s: %d of its iterations did not end within %s of being interrupted: the script is inside of something that cannot be interrupted, "+
+		"such as a regular expression that tries without end", b.scenario.Name, n, StuckAfter)
 }
 
 // awaitHalt waits for whatever ends the regular phase and reports whether the body has still to end.
@@ -276,6 +308,9 @@ func (b *base) get(ctx context.Context, slot int) VU {
 func (b *base) iterate(ctx context.Context, vu VU, it Iteration) bool {
 	b.Events.Started(b.index)
 	err := vu.Iterate(ctx, it)
+	if b.abandoned.Load() {
+		return false
+	}
 	b.Events.Ended(b.index, err != nil)
 	if err != nil {
 		b.counts.interrupted.Add(1)

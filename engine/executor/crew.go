@@ -419,7 +419,7 @@ func (c *crew) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range c.of {
-		if l.vu != nil {
+		if l.vu != nil && !c.abandoned.Load() { // or it may be in use for ever
 			c.Pool.Put(c.index, c.offset+l.slot)
 			l.vu = nil
 		}

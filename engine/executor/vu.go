@@ -100,7 +100,8 @@ type Executor interface {
 	// Run executes the scenario along the run's clock, from the first epoch on. It returns when the last iteration
 	// has ended and nothing of it is left running: after the scenario's regular end or Stop, with running iterations
 	// given gracefulStop, or, when ctx ends, at once with running iterations interrupted. The error is the first one
-	// of Pool.Get; an end by Stop or ctx is none. Run is called once.
+	// of Pool.Get, or that iterations did not end within [StuckAfter] of being interrupted, in which case they are left
+	// running; an end by Stop or ctx is none. Run is called once.
 	Run(ctx context.Context) error
 	// Progress may be called at any time.
 	Progress() Progress
