@@ -111,7 +111,7 @@ func (d *driver) bury(s *State, fallen map[int64]string) {
 			death.At, death.Reason = d.now(), f.Message
 			death.Banned = ranOutOfMemory(f) || death.Count > maxDeaths
 			s.Deaths = withDeath(s.Deaths, m.ID, death)
-			d.note(TimelineEngineDied, m.Name, fmt.Sprintf("the engine of node %s ended at %s: %s", m.Name, seconds(d.now()), f.Message), nil)
+			d.note(TimelineEngineDied, m.Name, fmt.Sprintf("the engine of node %s ended at %s: %s", m.Name, seconds(d.provenAt(m)), f.Message), nil)
 			d.warn("the engine of node %s ended during the run: %s", m.Name, f.Message)
 		}
 	}

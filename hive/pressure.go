@@ -28,7 +28,8 @@ const (
 func (p pressure) under(h Health) bool {
 	switch p {
 	case pressCollector:
-		return h.GC > collectorLimit && h.CPU > collectorLimit // of an engine that does little else, the collector's part says little
+		// Of an engine that does little, the collector's part says little.
+		return h.GC > collectorLimit && (h.CPU > collectorLimit || float64(h.Memory) > memoryLimit*float64(h.MemoryMax) && h.MemoryMax > 0)
 	case pressMemory:
 		return h.MemoryMax > 0 && float64(h.Memory) > memoryLimit*float64(h.MemoryMax)
 	case pressSockets:

@@ -21,6 +21,8 @@ type kase struct {
 	exact     bool     // no second may be off by more than 1%: only nodes without load are harmed
 	traced    bool     // a process is traced, which not every machine allows
 	tells     []string // kinds of entries that the timeline must have
+	join      []string // further arguments of hive join
+	trials    []trial  // runs that are done one after the other on the same hive, in the place of load and faults
 }
 
 // load is what the run sends.
@@ -30,10 +32,14 @@ type load struct {
 	amount   int           // rate per second, VUs, or iterations (of each VU)
 	vus      int           // where amount is something else
 	sleep    time.Duration // of an iteration
+	text     string        // the script, when it is not the usual one
 }
 
 func (k kase) describe() string {
 	var parts []string
+	if len(k.trials) > 0 {
+		return fmt.Sprintf("%d runs one after the other on %d nodes", len(k.trials), len(k.nodes))
+	}
 	for _, f := range k.faults {
 		parts = append(parts, fmt.Sprintf("%.1fs %s", f.at.Seconds(), f.what))
 	}
@@ -45,6 +51,9 @@ func (l load) timed() bool { return strings.HasSuffix(l.executor, "arrival-rate"
 
 // script is the test: every iteration says who it is, and then takes its time.
 func (l load) script() string {
+	if l.text != "" {
+		return l.text
+	}
 	sleep := ""
 	if l.sleep > 0 {
 		sleep = fmt.Sprintf("sleep(%g);", l.sleep.Seconds())
@@ -115,6 +124,7 @@ func shortCases() []kase {
 		{name: "one-way", load: arrivals(30, 200, 60, 10*ms), nodes: []int{100, 100, 100, 100}, net: true, anyLosses: true,
 			faults: []fault{mute(4*time.Second, 3, 10*time.Second)}},
 	}
+	cases = append(cases, engineCases()...)
 	for i := range cases {
 		cases[i].ttl = 3 * time.Second
 	}
@@ -130,6 +140,7 @@ func longCases() []kase {
 	}
 	return append(longEtcdCases(), []kase{
 		{name: "twenty-leaders", ttl: 3 * time.Second, load: arrivals(170, 200, 60, 10*time.Millisecond), nodes: []int{0, 0, 0, 100, 100}, exact: true, faults: kills},
+		longEngineCase(), derateCase(),
 	}...)
 }
 

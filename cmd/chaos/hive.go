@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ type swarm struct {
 	dir  string
 	ttl  time.Duration
 	net  *network // nil on loopback
+	join []string // further arguments of hive join
 	node []*node
 }
 
@@ -76,6 +78,7 @@ func (s *swarm) start(ctx context.Context, n *node) error {
 			args = append(args, strings.TrimPrefix(peer.url, "http://"))
 		}
 	}
+	args = append(args[:1:1], append(slices.Clone(s.join), args[1:]...)...)
 	c := exec.Command(s.bin, args...)
 	if n.space != "" {
 		c = exec.Command("ip", append([]string{"netns", "exec", n.space, s.bin}, args...)...)

@@ -23,7 +23,8 @@ type performance struct {
 	target *target
 	dir    string
 
-	run        string // its id
+	run        string          // its id
+	before     map[string]bool // ids of runs that the hive had before
 	client     *exec.Cmd
 	clientGone atomic.Bool
 	spared     atomic.Bool // an engine that was to be killed was not there
@@ -61,7 +62,7 @@ func (k kase) play(ctx context.Context, c config) (*review, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &performance{kase: k, dir: dir, swarm: &swarm{bin: bin, dir: dir, ttl: k.ttl}}
+	p := &performance{kase: k, dir: dir, swarm: &swarm{bin: bin, dir: dir, ttl: k.ttl, join: k.join}}
 	defer p.swarm.close()
 	host := "127.0.0.1"
 	if k.net {
@@ -87,7 +88,7 @@ func (k kase) play(ctx context.Context, c config) (*review, error) {
 }
 
 func (p *performance) perform(ctx context.Context) (*review, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.load.seconds)*time.Second+3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.load.seconds)*time.Second+3*time.Minute+time.Duration(len(p.trials))*time.Minute)
 	defer cancel()
 	for _, capacity := range p.nodes {
 		if _, err := p.swarm.add(ctx, capacity); err != nil {
@@ -96,6 +97,9 @@ func (p *performance) perform(ctx context.Context) (*review, error) {
 	}
 	if err := p.settle(ctx); err != nil {
 		return nil, err
+	}
+	if len(p.trials) > 0 {
+		return p.ordeal(ctx)
 	}
 	ended, err := p.launch(ctx)
 	if err != nil {
@@ -203,9 +207,11 @@ func (p *performance) findRun(ctx context.Context) error {
 		}
 		runs, err := c.Runs(ctx)
 		c.Close()
-		if err == nil && len(runs) > 0 {
-			p.run = runs[0].ID
-			return nil
+		for _, r := range runs {
+			if err == nil && !p.before[r.ID] {
+				p.run = r.ID
+				return nil
+			}
 		}
 		if err := wait(ctx, 100*time.Millisecond); err != nil {
 			return errors.New("the run was not accepted: see client.log")

@@ -16,6 +16,7 @@ type app struct {
 	environ []string   // the process's environment
 	lookup  lookupFunc // one variable of it
 	leave   func()     // ends the process on the second Ctrl-C
+	giveUp  func()     // ends the process when it would take the last of the memory
 	started time.Time
 	logs    *logs // open while a command runs
 }
@@ -28,6 +29,7 @@ func newApp() *app {
 		environ: os.Environ(),
 		lookup:  os.LookupEnv,
 		leave:   func() { os.Exit(exitInterrupted) },
+		giveUp:  func() { os.Exit(exitOther) },
 		started: time.Now(),
 	}
 }

@@ -45,9 +45,11 @@ func (a *app) run(c *cli.Context) error {
 	}
 	ctx, stop := interruptible(c.Context, func() { a.leaveRun(remote) })
 	defer stop()
+	ctx, unwatch := a.boundMemory(ctx)
+	defer unwatch()
 	s, err := a.open(ctx, c)
 	if err != nil {
-		return interruptedError(ctx, err)
+		return failureOr(ctx, interruptedError(ctx, err))
 	}
 	j, err := a.job(c, s, policy)
 	if err != nil {

@@ -118,6 +118,7 @@ func newClient(cfg Config, p *process, job hive.Job) *client {
 	}
 	c.wg.Go(c.read)
 	c.wg.Go(func() { p.watch(cfg.silence) })
+	c.wg.Go(p.watchMemory)
 	return c
 }
 

@@ -114,11 +114,12 @@ func (c *client) Released() []executor.Handover { return c.heard().Released }
 func (c *client) Progress() hive.Progress       { return c.heard().Rest.Progress }
 func (c *client) Marks() []executor.Marks       { return c.heard().Rest.Marks }
 
-// Health is as the child told it last, with the limit that is watched here.
+// Health is as the child told it last, with its memory and the limit as they are watched here:
+// a child that collects garbage all the time hardly comes to speak.
 func (c *client) Health() hive.Health {
 	h := *c.heard().Rest.Health
 	if h != (hive.Health{}) {
-		h.MemoryMax = c.cfg.Memory
+		h.Memory, h.MemoryMax = max(h.Memory, c.process.resident.Load()), c.cfg.Memory
 	}
 	return h
 }

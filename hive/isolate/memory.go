@@ -93,10 +93,10 @@ func overLimit(resident, limit int64) string {
 
 // tooScarce says in words that the machine's memory runs out, "" while it does not. A process that holds little of it is
 // not to blame, and its end would not help.
-func tooScarce(resident int64, free, total uint64) string {
-	least := uint64(float64(total) * scarce)
+func tooScarce(resident int64, free, total uint64, spare float64) string {
+	least := uint64(float64(total) * spare)
 	if total == 0 || free >= least || resident < int64(least) {
 		return ""
 	}
-	return fmt.Sprintf("it used %s, and only %s of the machine's %s were free, less than %.0f%%", size(resident), size(int64(free)), size(int64(total)), scarce*100)
+	return fmt.Sprintf("it used %s, and only %s of the machine's %s were free, less than %.0f%%", size(resident), size(int64(free)), size(int64(total)), spare*100)
 }

@@ -53,9 +53,14 @@ func (o *output) endLine() {
 	}
 }
 
-// isCrash says whether a line is the first of what Go's runtime prints when it ends the process.
+// isCrash says whether a line is the first of what Go's runtime prints when it ends the process: because of a panic, an
+// error of its own, or a signal ("SIGSEGV: segmentation violation").
 func isCrash(line string) bool {
-	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
+	if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+		return true
+	}
+	name, _, ok := strings.Cut(line, ": ")
+	return ok && len(name) > 3 && strings.HasPrefix(name, "SIG") && strings.ToUpper(name) == name && !strings.ContainsAny(name, " \t")
 }
 
 // Crash is the line that a crash began with, "" without one.

@@ -55,7 +55,7 @@ func TestTooScarce(t *testing.T) {
 		{gib / 10, gib / 4, 10 * gib, ""}, // another process is to blame
 		{5 * gib, 0, 0, ""},               // not known
 	} {
-		if got := tooScarce(tt.resident, tt.free, tt.total); got != tt.want {
+		if got := tooScarce(tt.resident, tt.free, tt.total, scarce); got != tt.want {
 			t.Errorf("%d used, %d of %d free: %q, want %q", tt.resident, tt.free, tt.total, got, tt.want)
 		}
 	}
@@ -92,6 +92,7 @@ func TestOutput(t *testing.T) {
 		{"words", []string{"one\ntw", "o\nthree"}, "", "one\ntwo\nthree", 20},
 		{"much", []string{strings.Repeat("some words\n", 20000), "the end"}, "", "the end", maxOutput},
 		{"one line", []string{long, "\nthe end\n"}, "", "the end", 2 * maxOutput},
+		{"signal", []string{"SIGSEGV: segmentation violation\nPC=0x1\n", "gs     0x0\n"}, "SIGSEGV: segmentation violation", "gs", maxOutput},
 		{"crash", []string{strings.Repeat("before\n", 20000), "fatal err", "or: concurrent map writes\n", strings.Repeat("goroutine 1\n", 20000)}, "fatal error: concurrent map writes", "goroutine 1", maxOutput},
 		{"panic", []string{"panic: boom\n\ngoroutine 1 [running]:\n"}, "panic: boom", "[running]:", 100},
 		{"twice", []string{"panic: a\npanic: b\n"}, "panic: a", "panic: b", 100},
@@ -269,4 +270,26 @@ func FuzzTake(f *testing.F) {
 // newIdle is a client without a process.
 func newIdle() *client {
 	return &client{job: slog.DiscardHandler, registry: metric.NewRegistry(), need: make(chan struct{}, 1), done: make(chan struct{}), calls: map[uint64]chan<- frame{}, state: noState()}
+}
+
+func TestNextLook(t *testing.T) {
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		name  string
+		grown int64
+		in    time.Duration
+		room  int64
+		want  time.Duration
+	}{
+		{"nothing grows", 0, time.Second, 100 * mib, mostLook},
+		{"it shrinks", -mib, time.Second, 100 * mib, mostLook},
+		{"slowly", mib, time.Second, 1000 * mib, mostLook},
+		{"a gigabyte a second, 100 MiB to go", 50 * mib, 50 * time.Millisecond, 100 * mib, 25 * time.Millisecond},
+		{"nearly full", 50 * mib, 50 * time.Millisecond, mib, leastLook},
+		{"over", 50 * mib, 50 * time.Millisecond, -mib, leastLook},
+	} {
+		if got := nextLook(tt.grown, tt.in, tt.room); got != tt.want {
+			t.Errorf("%s: look again in %s, want %s", tt.name, got, tt.want)
+		}
+	}
 }

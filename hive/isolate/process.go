@@ -19,10 +19,8 @@ import (
 )
 
 const (
-	// tick is how often a child's memory and signs of life are looked at.
+	// tick is how often a child's signs of life are looked at.
 	tick = 100 * time.Millisecond
-	// scarceTicks is how many ticks pass between looks at the whole machine's memory, which take longer.
-	scarceTicks = 3
 	// leaveWait is how long a child may take to end once its pipe is closed.
 	leaveWait = 2 * time.Second
 )
@@ -114,13 +112,13 @@ func (p *process) run(started chan<- error) {
 	}
 }
 
-// watch looks after the child until it is gone: its memory, and that it says something at least each silence.
+// watch looks after the child until it is gone: it has to say something at least each silence.
 func (p *process) watch(silence time.Duration) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	// Ticks are counted, not time: when this process was stopped itself, the child's words are still on their way.
 	silent := 0
-	for n := 0; ; n++ {
+	for {
 		select {
 		case <-p.exited:
 			return
@@ -133,7 +131,6 @@ func (p *process) watch(silence time.Duration) {
 		if time.Duration(silent)*tick >= silence {
 			p.kill(stalled(silence))
 		}
-		p.checkMemory(n%scarceTicks == 0)
 	}
 }
 
@@ -145,19 +142,16 @@ func stalled(silence time.Duration) string {
 // short writes whole seconds without what follows them.
 func short(d time.Duration) string { return strings.TrimSuffix(d.String(), "m0s") }
 
-// checkMemory stops a child that uses too much.
-func (p *process) checkMemory(everywhere bool) {
-	resident := machine.Resident(p.cmd.Process.Pid)
-	if resident == 0 {
-		return // gone, or not to be learned
-	}
-	p.resident.Store(resident)
-	why := overLimit(resident, p.limit)
-	if why == "" && everywhere {
-		free, total := machine.Available()
-		why = tooScarce(resident, free, total)
-	}
-	if why != "" {
+// watchMemory stops the child when it uses too much.
+func (p *process) watchMemory() {
+	gauge := gauge{limit: p.limit, spare: scarce, resident: func() int64 {
+		resident := machine.Resident(p.cmd.Process.Pid)
+		if resident > 0 { // or it is gone
+			p.resident.Store(resident)
+		}
+		return resident
+	}}
+	if why := gauge.await(p.exited); why != "" {
 		p.killFor(end{"the engine was stopped: " + why, true})
 	}
 }
