@@ -130,18 +130,27 @@ type logSender struct {
 func (s *logSender) send(r logRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.to.backlog() > maxBacklog {
+	if _, lines := s.to.backlog(); lines > maxBacklog {
 		s.lost++
 		return nil
 	}
 	if s.lost > 0 {
 		dropped := logRecord{Time: r.Time, Level: slog.LevelWarn, Message: fmt.Sprintf("%d log lines were dropped: there were too many to deliver", s.lost)}
 		s.lost = 0
-		if err := sendNote(s.to, noteLog, dropped, nil); err != nil {
+		if err := s.note(dropped); err != nil {
 			return err
 		}
 	}
-	return sendNote(s.to, noteLog, r, nil)
+	return s.note(r)
+}
+
+// note sends a line behind everything that is not a line.
+func (s *logSender) note(r logRecord) error {
+	args, err := encode(r)
+	if err != nil {
+		return err
+	}
+	return s.to.sendAtLeisure(frame{head{Kind: note, Method: noteLog, Args: args}, nil})
 }
 
 // logHandler is the child's end of the parent's log.

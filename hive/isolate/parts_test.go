@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -188,7 +189,7 @@ func TestLogsAreDroppedRatherThanWaitedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := out.backlog(); got > maxBacklog+2<<20 || l.lost == 0 {
+	if got, _ := out.backlog(); got > maxBacklog+2<<20 || l.lost == 0 {
 		t.Errorf("%d bytes wait, %d lines were dropped", got, l.lost)
 	}
 	close(w.free)
@@ -291,5 +292,52 @@ func TestNextLook(t *testing.T) {
 		if got := nextLook(tt.grown, tt.in, tt.room); got != tt.want {
 			t.Errorf("%s: look again in %s, want %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// gatedWriter lets each write through when it is told to.
+type gatedWriter struct {
+	gate chan struct{}
+	got  chan []byte
+}
+
+func (w *gatedWriter) Write(p []byte) (int, error) {
+	<-w.gate
+	w.got <- slices.Clone(p)
+	return len(p), nil
+}
+
+func TestSenderLetsLogLinesWait(t *testing.T) {
+	w := &gatedWriter{gate: make(chan struct{}), got: make(chan []byte, 100)}
+	out := newSender(w)
+	line := logRecord{Message: strings.Repeat("x", slowAtOnce)}
+	lines := &logSender{to: out}
+	for range 20 {
+		if err := lines.send(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sendNote(out, noteState, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	out.close()
+	close(w.gate)
+	<-out.done
+	close(w.got)
+	var all []byte
+	for p := range w.got {
+		all = append(all, p...)
+	}
+	r := bytes.NewReader(all)
+	var methods []string
+	for {
+		f, err := readFrame(r)
+		if err != nil {
+			break
+		}
+		methods = append(methods, f.Method)
+	}
+	if k := slices.Index(methods, noteState); len(methods) != 21 || k < 0 || k > 2 {
+		t.Errorf("%d frames, the state at place %d, want 21, and the state before nearly all lines", len(methods), k)
 	}
 }

@@ -96,7 +96,7 @@ func (r *reporter) report(all bool) {
 		}
 		return
 	}
-	if r.out.backlog() > maxBacklog {
+	if all, lines := r.out.backlog(); all-lines > maxBacklog {
 		return // the parent does not read; it will get the state of the moment when it does
 	}
 	began := time.Now()

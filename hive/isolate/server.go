@@ -113,6 +113,9 @@ func takesLong(method string) bool {
 	return false
 }
 
+// runsScript says whether a request is over when the script is.
+func runsScript(method string) bool { return takesLong(method) && method != methodSnapshot }
+
 // answer executes a request, says how the engine fares after it, and replies.
 func (s *server) answer(ctx context.Context, f frame) {
 	result, payload, err := s.execute(ctx, f)
@@ -128,9 +131,13 @@ func (s *server) answer(ctx context.Context, f frame) {
 	if f.ID == 0 {
 		return
 	}
-	if err := s.out.send(out); err != nil {
+	send := s.out.send
+	if runsScript(f.Method) {
+		send = s.out.sendAtLeisure // the lines that the script logged come before
+	}
+	if err := send(out); err != nil {
 		// What does not fit in a frame cannot be sent; that it does not can.
-		_ = s.out.send(frame{head{Kind: reply, ID: f.ID, Error: toWire(err)}, nil})
+		_ = send(frame{head{Kind: reply, ID: f.ID, Error: toWire(err)}, nil})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 )
 
@@ -115,16 +116,48 @@ func appendHead(b []byte, f frame) ([]byte, error) {
 	return append(b, data...), nil
 }
 
-// sender writes frames in the order in which they are given to it, without ever making the giver wait.
+// sender writes frames without ever making the giver wait, in the order in which they are given to it, but that those
+// sent at leisure let the others go first.
 type sender struct {
 	w    io.Writer
 	done chan struct{} // closed when nothing is written any more
 
-	mu      sync.Mutex // guards what follows
-	wake    *sync.Cond
-	queue   [][]byte
-	waiting int // bytes in queue
-	closed  bool
+	mu     sync.Mutex // guards what follows
+	wake   *sync.Cond
+	prompt lane
+	slow   lane
+	closed bool
+}
+
+// lane is a queue of frames, in parts that are written one after the other.
+type lane struct {
+	frames [][][]byte
+	bytes  int
+}
+
+func (l *lane) push(head, payload []byte) {
+	parts := [][]byte{head}
+	if len(payload) > 0 {
+		parts = append(parts, payload)
+	}
+	l.frames = append(l.frames, parts)
+	l.bytes += len(head) + len(payload)
+}
+
+// pop takes frames of at least so many bytes in all, or all that there are.
+func (l *lane) pop(most int) (parts [][]byte) {
+	n, size := 0, 0
+	for ; n < len(l.frames) && size < most; n++ {
+		for _, p := range l.frames[n] {
+			parts = append(parts, p)
+			size += len(p)
+		}
+	}
+	l.frames, l.bytes = l.frames[n:], l.bytes-size
+	if len(l.frames) == 0 {
+		l.frames = nil
+	}
+	return parts
 }
 
 // newSender starts a sender; close ends it.
@@ -136,7 +169,12 @@ func newSender(w io.Writer) *sender {
 }
 
 // send queues a frame. Its payload must not be changed after that. A frame that is sent after close is dropped.
-func (s *sender) send(f frame) error {
+func (s *sender) send(f frame) error { return s.put(&s.prompt, f) }
+
+// sendAtLeisure queues a frame behind all others: log lines, and what has to come after them.
+func (s *sender) sendAtLeisure(f frame) error { return s.put(&s.slow, f) }
+
+func (s *sender) put(to *lane, f frame) error {
 	data, err := appendHead(nil, f)
 	if err != nil {
 		return err
@@ -146,20 +184,16 @@ func (s *sender) send(f frame) error {
 	if s.closed {
 		return nil
 	}
-	s.queue = append(s.queue, data)
-	if len(f.Payload) > 0 {
-		s.queue = append(s.queue, f.Payload)
-	}
-	s.waiting += len(data) + len(f.Payload)
+	to.push(data, f.Payload)
 	s.wake.Signal()
 	return nil
 }
 
-// backlog is how many bytes wait to be written.
-func (s *sender) backlog() int {
+// backlog is how many bytes wait to be written, and how many of them at leisure.
+func (s *sender) backlog() (all, slow int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.waiting
+	return s.prompt.bytes + s.slow.bytes, s.slow.bytes
 }
 
 // close lets the sender end once everything is written, or the other side is gone.
@@ -185,21 +219,26 @@ func (s *sender) run() {
 	}
 }
 
+// slowAtOnce is how many bytes are written at leisure before it is looked whether there is anything else.
+const slowAtOnce = 32 << 10
+
 // take waits for something to write.
 func (s *sender) take() (parts [][]byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.queue) == 0 && !s.closed {
+	for len(s.prompt.frames)+len(s.slow.frames) == 0 && !s.closed {
 		s.wake.Wait()
 	}
-	parts, s.queue, s.waiting = s.queue, nil, 0
+	if parts = s.prompt.pop(math.MaxInt); len(parts) == 0 {
+		parts = s.slow.pop(slowAtOnce)
+	}
 	return parts, len(parts) > 0
 }
 
 func (s *sender) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed, s.queue, s.waiting = true, nil, 0
+	s.closed, s.prompt, s.slow = true, lane{}, lane{}
 }
 
 func write(w *bufio.Writer, parts [][]byte) error {
