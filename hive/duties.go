@@ -63,7 +63,7 @@ func (t *task) setup(ctx context.Context) {
 		return // the leader finds the start without an end
 	}
 	duty.Took = time.Since(start)
-	duty.Done, duty.Failure = true, AsFailure(err).on(t.n.info.Name)
+	duty.Done, duty.Failure = true, inDuty("setup()", err).on(t.n.info.Name)
 	if err == nil {
 		duty.Data, err = t.storeSetup(ctx, key, data)
 		if err != nil {
@@ -71,6 +71,17 @@ func (t *task) setup(ctx context.Context) {
 		}
 	}
 	t.endDuty(ctx, key, duty)
+}
+
+// inDuty is a call's error as a failure, which says what the engine was at when it ended.
+func inDuty(call string, err error) *Failure {
+	f := AsFailure(err)
+	if f == nil || !f.Kind.engineDied() {
+		return f
+	}
+	told := *f
+	told.Message = call + " was under way and is not run again: " + f.Message
+	return &told
 }
 
 func (t *task) storeSetup(ctx context.Context, key string, data json.RawMessage) (*Chunks, error) {
@@ -145,7 +156,7 @@ func (t *task) teardown(ctx context.Context, st State) {
 	}
 	start := time.Now()
 	err = e.Teardown(ctx, data)
-	duty.Done, duty.Took, duty.Failure = true, time.Since(start), AsFailure(err).on(t.n.info.Name)
+	duty.Done, duty.Took, duty.Failure = true, time.Since(start), inDuty("teardown()", err).on(t.n.info.Name)
 	if l != nil {
 		l.reach(StageTornDown)
 		l.awaitAck(ctx)

@@ -111,8 +111,8 @@ func (d *driver) bury(s *State, fallen map[int64]string) {
 			death.At, death.Reason = d.now(), f.Message
 			death.Banned = ranOutOfMemory(f) || death.Count > maxDeaths
 			s.Deaths = withDeath(s.Deaths, m.ID, death)
-			d.note(TimelineEngineDied, m.Name, fmt.Sprintf("the engine of node %s ended at %s: %s", m.Name, seconds(d.provenAt(m)), f.Message), nil)
-			d.warn("the engine of node %s ended during the run: %s", m.Name, f.Message)
+			d.note(TimelineEngineDied, m.Name, fmt.Sprintf("the engine of node %s ended at %s: %s%s", m.Name, seconds(d.provenAt(m)), f.Message, death.consequence(f)), nil)
+			d.warn("the engine of node %s ended during the run: %s%s", m.Name, f.Message, death.consequence(f))
 		}
 	}
 }
@@ -131,6 +131,17 @@ func (d *driver) provenAt(m Member) time.Duration {
 		return max(0, min(now, now-(d.at()-a.since)))
 	}
 	return now
+}
+
+// consequence is what the death of an engine means for its node, where that is more than a pause.
+func (death Death) consequence(f *Failure) string {
+	switch {
+	case !death.Banned:
+		return ""
+	case ranOutOfMemory(f):
+		return "; the node takes no further part in the run, since that would happen again"
+	}
+	return fmt.Sprintf("; that was the %dth time, and the node takes no further part in the run", death.Count)
 }
 
 // ranOutOfMemory says whether an engine ended because it used more memory than it may: it would do so again.

@@ -121,8 +121,9 @@ func (o *overload) look(at time.Time, fares []fare, derate bool) (found []findin
 		}
 		return found
 	}
+	most := 2*helpers >= len(fares) // when few keep up, what is taken from the others would only wear these out too
 	for _, f := range worn {
-		found = append(found, o.relieve(at, f, derate && helpers > 0, room)...)
+		found = append(found, o.relieve(at, f, derate && most, room)...)
 	}
 	if derate && len(worn) == 0 {
 		found = append(found, o.restore(at, fares)...)

@@ -113,6 +113,13 @@ func TestOverloadOfAll(t *testing.T) {
 	}
 }
 
+func TestOverloadOfMost(t *testing.T) {
+	w := newWatched("a", "b", "c")
+	if got := kinds(w.seconds(100, "a", "b")); got[derated] != 0 || got[overloaded] == 0 {
+		t.Errorf("two of three are late: %v, want it told and nothing changed", got)
+	}
+}
+
 func TestOverloadNeedsRoom(t *testing.T) {
 	w := newWatched("a", "b")
 	w.fares[0].vus = 98
@@ -123,7 +130,7 @@ func TestOverloadNeedsRoom(t *testing.T) {
 	if got := kinds(w.seconds(60, "a")); got[derated] != 0 || got[overloaded] == 0 {
 		t.Errorf("the only node: %v, want it told and nothing changed", got)
 	}
-	w = newWatched("a", "b")
+	w = newWatched("a", "b", "c")
 	w.derate = false
 	if got := kinds(w.seconds(60, "b")); got[derated] != 0 || got[overloaded] == 0 {
 		t.Errorf("--derate=false: %v, want it told and nothing changed", got)

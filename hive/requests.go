@@ -251,10 +251,10 @@ func (n *Node) healths(r *http.Request) map[string]*Health {
 		}
 		return health
 	}
+	newest := map[string]int64{}
 	for _, c := range n.inbox.all() {
-		if c.Stage == StageRunning {
-			h := c.Health
-			health[c.Node] = &h
+		if c.Stage == StageRunning && time.Since(c.at) < silence && c.Incarnation > newest[c.Node] { // or its engine is gone
+			newest[c.Node], health[c.Node] = c.Incarnation, new(c.Health)
 		}
 	}
 	return health

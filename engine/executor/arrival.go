@@ -156,10 +156,13 @@ func (e *arrival) close() {
 	reached := e.reached()
 	for slot, s := range e.servers {
 		s.cut()
-		if s.made && !e.abandoned.Load() { // or it may be in use for ever
+		e.sheet.change(&s.use, unused, max(s.since, e.Clock.Now()))
+		if s.busy || s.making { // given up: it may be in use for ever
+			continue
+		}
+		if s.made {
 			e.Pool.Put(e.index, e.offset+slot)
 		}
-		e.sheet.change(&s.use, unused, max(s.since, e.Clock.Now()))
 		if s.leaving {
 			e.Pool.Release(e.offset + slot)
 			e.released[slot] = s.next

@@ -14,9 +14,14 @@ import (
 // it missed in a burst.
 const tooLate = 250 * time.Millisecond
 
-// StuckAfter is how long an iteration may take to end when it is interrupted. One that takes longer is inside of
-// something that cannot be interrupted, and is given up.
-const StuckAfter = 8 * time.Second
+const (
+	// StuckAfter is how long an iteration may take to end when everything is interrupted. One that takes longer is inside
+	// of something that cannot be interrupted, and is given up.
+	StuckAfter = 8 * time.Second
+	// stuckAtEnd is the same when its scenario is over, and nobody waits but the rest of the test: a busy machine may take
+	// its time.
+	stuckAtEnd = 20 * time.Second
+)
 
 // New makes the executor of a scenario's share on this node, as the first epoch in which it takes part has it; index is
 // the scenario's number in the plan.
@@ -144,6 +149,7 @@ func (b *base) endAt(run time.Duration) {
 // run takes the body through the phases: waiting, regular, graceful, cut.
 func (b *base) run(ctx context.Context, work body) error {
 	defer b.finish()
+	all := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.abort = cancel
@@ -157,23 +163,33 @@ func (b *base) run(ctx context.Context, work body) error {
 		close(b.halted)
 		b.tail(ctx, ended)
 		cancel()
-		if !b.awaitEnd(ended) {
+		if !b.awaitEnd(all, ended) {
 			return b.giveUp()
 		}
 	}
 	return b.failure
 }
 
-// awaitEnd waits for interrupted iterations to end, and reports whether they did.
-func (b *base) awaitEnd(ended <-chan struct{}) bool {
-	t := time.NewTimer(StuckAfter)
-	defer t.Stop()
+// awaitEnd waits for interrupted iterations to end, and reports whether they did. The end of all makes it wait less.
+func (b *base) awaitEnd(all context.Context, ended <-chan struct{}) bool {
+	late := time.NewTimer(stuckAtEnd)
+	defer late.Stop()
 	select {
 	case <-ended:
 		return true
-	case <-t.C:
+	case <-late.C:
 		return false
+	case <-all.Done():
 	}
+	last := time.NewTimer(StuckAfter)
+	defer last.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-last.C:
+	case <-late.C:
+	}
+	return false
 }
 
 // giveUp counts iterations that cannot be interrupted as if they had been. Their VUs are lost, and with them the test.
@@ -185,8 +201,8 @@ func (b *base) giveUp() error {
 	for range n {
 		b.Events.Ended(b.index, true)
 	}
-	return fmt.Errorf("scenario %s: %d of its iterations did not end within %s of being interrupted: the script is inside of something that cannot be interrupted, "+
-		"such as a regular expression that tries without end", b.scenario.Name, n, StuckAfter)
+	return fmt.Errorf("scenario %s: %d of its iterations did not end when they were interrupted: the script is inside of something that cannot be interrupted, "+
+		"such as a regular expression that tries without end", b.scenario.Name, n)
 }
 
 // awaitHalt waits for whatever ends the regular phase and reports whether the body has still to end.

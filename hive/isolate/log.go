@@ -14,6 +14,11 @@ import (
 const (
 	// maxBacklog is how many bytes may wait for a parent that does not read before log lines are dropped.
 	maxBacklog = 8 << 20
+	// logRate is how many bytes of log lines go to the parent in a second, logBurst how many before that counts: to read
+	// them takes time that the parent needs to stay in the hive.
+	logRate, logBurst = 1 << 20, 4 << 20
+	// lineCost is what a line costs besides its text.
+	lineCost = 100
 	// maxMessage bounds one log line; the rest is cut off.
 	maxMessage = 1<<20 - 64
 )
@@ -125,12 +130,25 @@ type logSender struct {
 
 	mu   sync.Mutex // guards what follows
 	lost int
+	used float64   // bytes of the burst
+	at   time.Time // when that was so
+}
+
+// take reports whether there is still room for a line in what may be sent by now; s.mu is held.
+func (s *logSender) take(r logRecord) bool {
+	now := time.Now()
+	s.used, s.at = max(0, s.used-now.Sub(s.at).Seconds()*logRate), now
+	if s.used >= logBurst {
+		return false
+	}
+	s.used += float64(len(r.Message) + lineCost)
+	return true
 }
 
 func (s *logSender) send(r logRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, lines := s.to.backlog(); lines > maxBacklog {
+	if _, lines := s.to.backlog(); lines > maxBacklog || !s.take(r) {
 		s.lost++
 		return nil
 	}

@@ -197,6 +197,22 @@ func TestLogsAreDroppedRatherThanWaitedFor(t *testing.T) {
 	<-out.done
 }
 
+func TestLogsHaveARate(t *testing.T) {
+	out := newSender(io.Discard)
+	l := &logSender{to: out}
+	line := logRecord{Message: strings.Repeat("x", 1000)}
+	for range 20 << 10 {
+		if err := l.send(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.lost == 0 || l.lost > 17<<10 {
+		t.Errorf("%d of 20480 lines of 1 kB were dropped, want those beyond the first 4 MiB and what the time allows", l.lost)
+	}
+	out.close()
+	<-out.done
+}
+
 func TestFrames(t *testing.T) {
 	large := bytes.Repeat([]byte("payload "), 300_000)
 	var pipe bytes.Buffer
