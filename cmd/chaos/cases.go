@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -183,7 +184,7 @@ func randomFaults(r *rand.Rand, k kase) []fault {
 		i := r.IntN(len(k.nodes))
 		long := time.Duration(500+r.IntN(9000)) * time.Millisecond
 		again := at + long
-		switch n := r.IntN(12); {
+		switch n := r.IntN(14); {
 		case n == 0:
 			all = append(all, kill(at, i), restart(again, i))
 		case n == 1:
@@ -206,6 +207,10 @@ func randomFaults(r *rand.Rand, k kase) []fault {
 			all = append(all, freezeRole(at, []role{hiveLeader, etcdLeader, etcdFollower}[r.IntN(3)], long))
 		case n == 10 && canTrace():
 			all = append(all, slowDisk(at, []role{etcdFollower, etcdLeader, everybody}[r.IntN(3)], time.Duration(100+r.IntN(900))*time.Millisecond, long))
+		case n == 11:
+			all = append(all, endEngine(at, i, syscall.SIGSEGV))
+		case n == 12:
+			all = append(all, slowEngine(at, i, long))
 		default:
 			all = append(all, tell(at, "pause"), tell(again, "resume"))
 		}

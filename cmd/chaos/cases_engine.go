@@ -160,7 +160,7 @@ func slowEngine(at time.Duration, i int, d time.Duration) fault {
 		pids := p.swarm.node[i].engines()
 		send := func(s syscall.Signal) error {
 			for _, pid := range pids {
-				if err := syscall.Kill(pid, s); err != nil {
+				if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 					return err
 				}
 			}

@@ -53,7 +53,10 @@ func killLeader(at time.Duration) fault {
 	return f
 }
 
-func killEngine(at time.Duration, i int) fault {
+func killEngine(at time.Duration, i int) fault { return endEngine(at, i, syscall.SIGKILL) }
+
+// endEngine sends a signal that an engine does not survive.
+func endEngine(at time.Duration, i int, s syscall.Signal) fault {
 	f := simple(at, fmt.Sprintf("kill engine of n%d", i), func(_ context.Context, p *performance) error {
 		pids := p.swarm.node[i].engines()
 		if len(pids) == 0 {
@@ -61,7 +64,7 @@ func killEngine(at time.Duration, i int) fault {
 			p.spared.Store(true)
 		}
 		for _, pid := range pids {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			if err := syscall.Kill(pid, s); err != nil {
 				return err
 			}
 		}
