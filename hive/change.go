@@ -47,6 +47,9 @@ func (d *driver) changeOwners(ctx context.Context) (changed bool, err error) {
 	case propose:
 		return d.propose(ctx, m, fallen)
 	case setFrom:
+		if !d.l.calm.agree() {
+			return false, nil // the members of the etcd are being changed
+		}
 		return true, d.nameFrom(ctx, m)
 	case commit:
 		return true, d.commit(ctx, fallen)
@@ -266,6 +269,17 @@ func (d *driver) nameFrom(ctx context.Context, m move) error {
 		p.From = m.from
 		s.Proposal = &p
 	})
+}
+
+// spreading is for how long after its beginning an epoch may be news to a node.
+const spreading = time.Second
+
+// agreeing says whether an epoch has a beginning that not all may know of yet.
+func (d *driver) agreeing() bool {
+	if p := d.st.Proposal; p != nil && p.From >= 0 {
+		return true
+	}
+	return d.st.Phase == Running && d.filling.epoch != 0 && d.now() < d.st.From+spreading
 }
 
 // withdraw takes the proposal back; its number is not used again.

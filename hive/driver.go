@@ -140,6 +140,7 @@ func (d *driver) Run(ctx context.Context) error {
 	}
 	d.n.inbox.drive(d.id, d.hub, d.rouse)
 	defer d.n.inbox.leave(d.id)
+	defer d.l.calm.setAgreeing(false)
 	if err := d.takeOver(ctx); err != nil {
 		return err
 	}
@@ -329,6 +330,7 @@ func (d *driver) waited() time.Duration { return time.Since(d.entered) }
 
 // step does what the phase asks for.
 func (d *driver) step(ctx context.Context) error {
+	d.l.calm.setAgreeing(d.agreeing())
 	told := len(d.notes)
 	if done, err := d.serveControls(ctx); done || err != nil {
 		d.untell(err, told)

@@ -37,6 +37,7 @@ type leader struct {
 	n     *Node
 	fence election.Fence
 	queue *registry.Mirror
+	calm  calm
 
 	mu      sync.Mutex // guards what follows
 	hubs    map[string]*hub

@@ -442,21 +442,29 @@ func (n *Node) tendMembers(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// tend does the next step, and says whether there is more to do.
+// tend does the next step, and says whether there is more to do. It waits while an epoch is being agreed upon.
 func (c *controller) tend(ctx context.Context, l *leader) (busy bool, err error) {
 	s, err := c.look(ctx)
 	if err != nil {
 		return false, err
 	}
-	if err := c.moveLead(ctx, s); err != nil {
-		return true, err
-	}
 	next := nextStep(s)
 	if next.remove != 0 && time.Since(c.grown) < settle {
 		return true, nil // the clients of those that go must have seen those that came
 	}
-	if err := c.call(ctx, l, next.call); err != nil || next.none() {
-		return slices.ContainsFunc(s.seats, func(m seat) bool { return m.learner }), err
+	learning := slices.ContainsFunc(s.seats, func(m seat) bool { return m.learner })
+	return learning || !next.none(), l.calm.change(func() (bool, error) { return c.take(ctx, l, s, next) })
+}
+
+// take does a step, and says whether it changed anything.
+func (c *controller) take(ctx context.Context, l *leader, s sitting, next step) (changed bool, err error) {
+	moved, err := c.moveLead(ctx, s)
+	if err != nil {
+		return moved, err
+	}
+	called, err := c.call(ctx, l, next.call)
+	if err != nil || len(next.promote) == 0 && next.remove == 0 {
+		return moved || called, err
 	}
 	// The check that this node still leads is as late as it can be: what changes
 	// the membership cannot be fenced itself.
@@ -573,13 +581,13 @@ func (c *controller) inSync(ctx context.Context, urls []string) bool {
 }
 
 // call writes the calls that are wanted and takes the others back.
-func (c *controller) call(ctx context.Context, l *leader, nodes []string) error {
+func (c *controller) call(ctx context.Context, l *leader, nodes []string) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
 	now := time.Now()
 	kvs, err := c.n.etcd.Get(ctx, c.n.keys.Calls(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
-		return fmt.Errorf("call for members: %w", err)
+		return changed, fmt.Errorf("call for members: %w", err)
 	}
 	there := map[string]bool{}
 	for _, kv := range kvs.Kvs {
@@ -587,9 +595,10 @@ func (c *controller) call(ctx context.Context, l *leader, nodes []string) error 
 		there[node] = true
 		if !slices.Contains(nodes, node) {
 			if err := l.fence.Delete(ctx, string(kv.Key)); err != nil {
-				return fmt.Errorf("call for members: %w", err)
+				return changed, fmt.Errorf("call for members: %w", err)
 			}
 			delete(c.called, node)
+			changed = true
 		}
 	}
 	for _, node := range nodes {
@@ -601,10 +610,11 @@ func (c *controller) call(ctx context.Context, l *leader, nodes []string) error 
 		}
 		c.n.log.Info("a node is asked to hold a member of the embedded etcd", "node", node)
 		if err := l.fence.Put(ctx, c.n.keys.Call(node), ""); err != nil {
-			return fmt.Errorf("call for members: %w", err)
+			return changed, fmt.Errorf("call for members: %w", err)
 		}
+		changed = true
 	}
-	return nil
+	return changed, nil
 }
 
 func (c *controller) promote(ctx context.Context, id uint64) error {
@@ -621,7 +631,7 @@ func (c *controller) promote(ctx context.Context, id uint64) error {
 func (c *controller) remove(ctx context.Context, s sitting, next step) error {
 	for _, m := range s.seats {
 		if m.id == next.remove && m.leads && len(s.seats) > 1 {
-			if err := c.handLead(ctx, s, m); err != nil {
+			if _, err := c.handLead(ctx, s, m); err != nil {
 				return err
 			}
 		}
@@ -637,17 +647,17 @@ func (c *controller) remove(ctx context.Context, s sitting, next step) error {
 
 // moveLead gives the lead of etcd to another voter when this node, which leads
 // the hive, has it: one death then does not take both.
-func (c *controller) moveLead(ctx context.Context, s sitting) error {
+func (c *controller) moveLead(ctx context.Context, s sitting) (moved bool, err error) {
 	e := c.n.member.Load()
 	if e == nil || e.Server.Lead() != uint64(e.Server.MemberID()) {
-		return nil
+		return false, nil
 	}
 	return c.handLead(ctx, s, seat{id: uint64(e.Server.MemberID())})
 }
 
 // handLead moves the lead of etcd from one voter to another that lives: to the
 // one whose node is the last to lead the hive next.
-func (c *controller) handLead(ctx context.Context, s sitting, from seat) error {
+func (c *controller) handLead(ctx context.Context, s sitting, from seat) (moved bool, err error) {
 	line := c.n.standing()
 	var to seat
 	last := -2
@@ -661,24 +671,24 @@ func (c *controller) handLead(ctx context.Context, s sitting, from seat) error {
 		}
 	}
 	if to.id == 0 {
-		return nil
+		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
 	endpoint, err := c.endpointOf(ctx, from.id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	mover, err := newEtcdClient([]string{endpoint})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer mover.Close()
 	if _, err := mover.MoveLeader(ctx, to.id); err != nil {
-		return fmt.Errorf("move the lead of etcd: %w", err)
+		return false, fmt.Errorf("move the lead of etcd: %w", err)
 	}
 	c.n.log.Info("another node leads the embedded etcd now", "node", to.node)
-	return nil
+	return true, nil
 }
 
 func (c *controller) endpointOf(ctx context.Context, id uint64) (string, error) {

@@ -39,6 +39,7 @@ type runClock struct {
 	still   *Halt             // set while the copy stands, or is going to
 	stood   time.Duration     // where: later than the pause when that was heard of too late
 	began   time.Time         // when it read tied.Run, as measured when that generation began
+	goesOn  time.Time         // when it went on after the last pause, or is going to
 	wrong   time.Duration     // the last correction
 	since   time.Time         // when that began
 	worst   time.Duration     // the largest correction, as far as it was certain
@@ -174,7 +175,7 @@ func (c *runClock) keep(ctx context.Context, tied func()) {
 			wait = clockAgain
 		case anchor.Gen != was.Gen:
 			tied()
-			wait = clockAgain // it may go by an offset taken before
+			wait = c.untilItGoes() + clockAgain // it may go by an offset taken before
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -184,6 +185,13 @@ func (c *runClock) keep(ctx context.Context, tied func()) {
 		}
 		timer.Stop()
 	}
+}
+
+// untilItGoes is how long the copy still stands after a pause that is over; 0 when it goes.
+func (c *runClock) untilItGoes() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(0, time.Until(c.goesOn))
 }
 
 // sync ties the copy to a new generation of the anchor, or corrects it within one.
@@ -215,7 +223,8 @@ func (c *runClock) sync(ctx context.Context, anchor, was Anchor) error {
 func (c *runClock) jump(at time.Time) {
 	c.began, c.wrong = at, 0
 	if c.clock != nil && c.still != nil {
-		c.clock.ResumeAt(at.Add(c.stood - c.tied.Run))
+		c.goesOn = at.Add(c.stood - c.tied.Run)
+		c.clock.ResumeAt(c.goesOn)
 		c.still = nil
 	} else {
 		c.clock = executor.NewClock(at.Add(-c.tied.Run))
@@ -229,7 +238,7 @@ func (c *runClock) jump(at time.Time) {
 // correct begins to move the copy to where a measurement says it belongs, as
 // far as the measurement is certain; c.mu is held.
 func (c *runClock) correct(at time.Time, o Offset) {
-	if c.still != nil && c.clock.Now() >= c.stood {
+	if c.still != nil && c.clock.Now() >= c.stood || time.Now().Before(c.goesOn) {
 		return // it stands where it belongs
 	}
 	wrong := c.tied.Run + time.Since(at) - c.clock.Now()
