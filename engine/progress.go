@@ -28,8 +28,8 @@ type ScenarioProgress struct {
 	VUs      int           `json:"vus"`      // active
 	VUsMax   int           `json:"vusMax"`   // initialised or allowed
 	Late     time.Duration `json:"late"`     // 99th percentile of how late iterations started; arrival-rate executors
-	// Idle says that nothing is left to do here and nothing runs, though more may come from other nodes (counted
-	// iterations).
+	// Idle says that nothing is left to do here and nothing runs, though more may come from other nodes where iterations
+	// are counted.
 	Idle   bool            `json:"idle,omitempty"`
 	Ledger executor.Ledger `json:"ledger"` // of one share; a merge has none
 }

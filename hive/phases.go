@@ -399,8 +399,7 @@ func (d *driver) leaveRunning(ctx context.Context, how StopMode) error {
 
 // allIdle says whether all living members have nothing to do any more and only wait for work of nodes that may be lost.
 func (d *driver) allIdle() bool {
-	counted := d.countedScenarios()
-	if len(counted) == 0 || d.st.Proposal != nil {
+	if len(d.countedScenarios()) == 0 || d.st.Proposal != nil {
 		return false
 	}
 	for _, m := range d.living() {
@@ -411,10 +410,10 @@ func (d *driver) allIdle() bool {
 		if c.Stage >= StageEnded {
 			continue
 		}
-		for i, s := range d.opts.Scenarios {
+		for _, s := range d.opts.Scenarios {
 			over := d.now() > s.End()
 			for _, p := range c.Progress.Scenarios {
-				over = over || p.Name == s.Name && p.Idle && counted[i]
+				over = over || p.Name == s.Name && p.Idle
 			}
 			if !over {
 				return false

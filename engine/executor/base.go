@@ -387,6 +387,7 @@ func (b *base) untilBegin() time.Duration {
 // progress fills in what all executors show alike; vus stands first, what last. own is the number of VUs here.
 func (b *base) progress(own int, fraction float64, vus, total string, elapsed time.Duration, what string) Progress {
 	p := Progress{Active: int(b.active.Load()), Max: own, Started: b.begun.Load(), Done: b.done.Load()}
+	p.Idle = p.Done
 	switch {
 	case p.Done:
 		p.Fraction = 1

@@ -154,5 +154,5 @@ type Progress struct {
 	Max      int      // VUs of this scenario on this node, initialised or to be at most
 	Started  bool     // startTime has come
 	Done     bool     // Run has returned
-	Idle     bool     // nothing is left to do here, and nothing runs (counted iterations)
+	Idle     bool     // nothing is left to do here, and nothing runs; where iterations are counted, Run may go on
 }
