@@ -97,7 +97,7 @@ func (d *driver) hopeless(fallen map[int64]string) *Failure {
 
 // scene gathers what decide looks at.
 func (d *driver) scene(ctx context.Context, fallen map[int64]string) (scene, error) {
-	s := scene{st: d.st, policy: d.policy().OnNodeLoss, slots: d.layout.Slots, now: d.now(), at: d.at(), prepare: d.n.cfg.Timing.Prepare,
+	s := scene{st: d.st, policy: d.policy().OnNodeLoss, slots: d.layout.Slots, now: d.now(), at: d.at(), prepare: d.n.cfg.Timing.Prepare, etcd: d.etcdTakes,
 		peers: map[string]peer{}, lost: map[int64]bool{}, status: map[string]Status{}}
 	for life := range fallen {
 		s.lost[life] = true
@@ -546,8 +546,10 @@ func (d *driver) keepClock(ctx context.Context) error {
 	if err == nil {
 		d.term = resp.Header.RaftTerm
 	}
+	took := time.Duration(d.n.clock.Now() - from)
+	d.etcdTakes = max(took, d.etcdTakes*9/10)
 	if !d.n.troubles.anyAfter(from) { // that is told otherwise
-		d.lag.wrote(began, time.Duration(d.n.clock.Now()-from))
+		d.lag.wrote(began, took)
 	}
 	return err
 }

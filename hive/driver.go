@@ -50,19 +50,20 @@ type driver struct {
 	st     State
 	rev    int64 // of the state; 0 before there is one
 
-	born     time.Time // when this driver began
-	entered  time.Time // when it first saw the present phase
-	named    time.Time // when the node on duty for teardown was named
-	complete time.Time // when teardown was over
-	ticked   time.Time // when the run's clock was last written
-	passedOn time.Time // when the deputy was last looked after
-	deputy   string    // id of the node that has the checkpoints of incarnations that are gone
-	folded   int64     // what of them it has
-	judge    *Judge
-	judged   time.Time
-	shown    time.Time
-	silent   map[int64]bool
-	strained map[int64]bool // lives that were said to be overloaded
+	born      time.Time     // when this driver began
+	entered   time.Time     // when it first saw the present phase
+	named     time.Time     // when the node on duty for teardown was named
+	complete  time.Time     // when teardown was over
+	ticked    time.Time     // when the run's clock was last written
+	etcdTakes time.Duration // the longest that took lately
+	passedOn  time.Time     // when the deputy was last looked after
+	deputy    string        // id of the node that has the checkpoints of incarnations that are gone
+	folded    int64         // what of them it has
+	judge     *Judge
+	judged    time.Time
+	shown     time.Time
+	silent    map[int64]bool
+	strained  map[int64]bool // lives that were said to be overloaded
 
 	watch    *watchlist
 	died     map[int64]*Failure      // engines that ended by themselves

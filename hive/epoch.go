@@ -10,12 +10,15 @@ import (
 )
 
 const (
-	// plannedLead is how far ahead a planned epoch begins once all are ready for it.
+	// plannedLead is how far ahead a planned epoch begins once all are ready for it, unless etcd is slow.
 	plannedLead = 700 * time.Millisecond
 	// lossLead is how far ahead an epoch begins that takes the share of a lost node; it doubles when it was too short.
 	lossLead = 400 * time.Millisecond
-	// longestLead bounds that.
+	// longestLead bounds both.
 	longestLead = 5 * time.Second
+	// agreementWrites is how many writes an agreement takes one after another: the beginning is named, marks are frozen,
+	// promises given, the commit written; and as much again for what a node has to do in between.
+	agreementWrites = 8
 	// holdPatience is how long after its beginning a proposal waits for those who do not answer.
 	holdPatience = 3 * time.Second
 	// joinGather is how long a node that joined waits for others, so that several are dealt in at once.
@@ -40,6 +43,7 @@ type scene struct {
 	now     time.Duration // on the run's clock
 	at      time.Duration // on a clock of the leader that never stands still
 	prepare time.Duration // how long nodes may initialise VUs for a planned change
+	etcd    time.Duration // how long etcd takes for a write at the moment
 	peers   map[string]peer
 	lost    map[int64]bool    // incarnations that certainly send no load any more
 	status  map[string]Status // by node id
@@ -51,6 +55,7 @@ type agenda struct {
 	epoch   int           // of the proposal that the next fields are about
 	seen    time.Duration // when it was first seen as it stands
 	from    time.Duration // its From then
+	ahead   time.Duration // how far ahead that was
 	lead    time.Duration // of the last proposal because of a loss
 	wish    string        // planned change that is wished for
 	wished  time.Duration // since when
@@ -87,7 +92,7 @@ type move struct {
 func decide(s scene, a *agenda) move {
 	p := s.st.Proposal
 	if p != nil && (a.epoch != p.Epoch || a.from != p.From) {
-		a.epoch, a.from, a.seen = p.Epoch, p.From, s.at
+		a.epoch, a.from, a.seen, a.ahead = p.Epoch, p.From, s.at, p.From-s.now
 	}
 	fallen := s.fallen()
 	switch {
@@ -189,7 +194,7 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 			return s.redealLoss(s.fallen(), a)
 		}
 		return move{verb: propose, members: p.Members, from: s.ahead(a.lead), why: p.Why}
-	case s.at-a.seen <= a.leadOf(planned)+holdPatience:
+	case s.at-a.seen <= max(a.ahead, a.leadOf(planned))+holdPatience:
 		return move{}
 	case planned:
 		a.blocked = s.at + retryAfter
@@ -206,12 +211,14 @@ func (a *agenda) leadOf(planned bool) time.Duration {
 	return cmp.Or(a.lead, lossLead)
 }
 
-// plannedLead is how far ahead an epoch begins that is planned: those who send load have to hear of it in time.
+// plannedLead is how far ahead an epoch begins that is planned: those who send load have to hear of it in time, and to
+// promise to let go, and the commit has to be written. A planned change is never urgent, and a commit that comes late
+// leaves a hole in everybody's load.
 func (s scene) plannedLead() time.Duration {
 	if len(s.st.Members) == 0 {
 		return lossLead
 	}
-	return plannedLead
+	return min(max(plannedLead, agreementWrites*s.etcd), longestLead)
 }
 
 // becauseOfLoss says whether members are lost that the proposal leaves out.

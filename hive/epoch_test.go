@@ -415,6 +415,29 @@ func TestLateNodeIsAskedAgain(t *testing.T) {
 	}
 }
 
+// The slower etcd is, the farther ahead a planned epoch begins: its commit must not come late.
+func TestPlannedEpochsAllowForEtcd(t *testing.T) {
+	a := Member{ID: "a", Boot: "a", Incarnation: 1, VUs: 1}
+	for etcd, lead := range map[time.Duration]time.Duration{
+		0: plannedLead, 10 * time.Millisecond: plannedLead, 200 * time.Millisecond: agreementWrites * 200 * time.Millisecond, time.Minute: longestLead,
+	} {
+		p := &Proposal{Epoch: 2, From: -1, Members: []Member{a}, Why: "new weight of a"}
+		s := scene{st: State{Epoch: 1, Members: []Member{a}, Proposal: p}, now: time.Second, at: time.Second, etcd: etcd, lost: map[int64]bool{},
+			peers: map[string]peer{"a": {ID: "a", Boot: "a", Capacity: 2}}, status: map[string]Status{}}
+		var memory agenda
+		got := decide(s, &memory)
+		if got.verb != setFrom || got.from != time.Second+lead {
+			t.Errorf("with %s a write: %s, from %s, want it to begin at %s", etcd, got.verb, got.from, time.Second+lead)
+		}
+		p.From = got.from
+		decide(s, &memory) // sees the beginning
+		s.at += lead + holdPatience
+		if got := decide(s, &memory); got.verb != rest {
+			t.Errorf("with %s a write: %s before the patience is over, want to wait", etcd, got.verb)
+		}
+	}
+}
+
 func newRealm(t *testing.T, seed uint64) *realm {
 	w := &realm{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), allocs: map[int]map[int64]Alloc{}, status: map[string]Status{},
 		nodes: map[string]*realmNode{}, watch: newWatchlist(realmTTL)}

@@ -78,8 +78,11 @@ func TestRunFromSubmissionToResult(t *testing.T) {
 	if err != nil || info.Phase != Finished || info.Verdict != Passed || info.Plan == nil {
 		t.Errorf("show: got %+v (%v)", info, err)
 	}
-	if again, _ := follow(t, c, res.Run); again.Verdict != Passed {
-		t.Errorf("attached to a finished run: verdict %s", again.Verdict)
+	for _, n := range []*running{first, n2} {
+		again, retold := follow(t, client(t, n), res.Run)
+		if again.Verdict != Passed || !slices.Equal(texts(retold, EventLog), texts(events, EventLog)) {
+			t.Errorf("attached to a finished run at %s: verdict %s, log lines %v, want those of before", n.info.Name, again.Verdict, texts(retold, EventLog))
+		}
 	}
 	// The claim of the upload is all that keeps the archive now.
 	if _, err := n3.etcd.Delete(t.Context(), n3.keys.Refs(), clientv3.WithPrefix()); err != nil {

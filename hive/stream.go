@@ -127,17 +127,19 @@ func (n *Node) serveStream(s *stream, r *http.Request, id, leader string) error 
 			return n.pour(s, r, h)
 		}
 	}
+	// The leader has more of a run that has finished than etcd has, the log lines too.
+	mine := leader == "" || leader == n.info.ID
+	passedOn := r.Header.Get(relayed) != ""
+	if !mine && !passedOn {
+		if err := n.relay(s, r, id, leader); err != nil {
+			return err
+		}
+	}
 	done, err := n.pourFinished(s, r, id)
-	if done || err != nil {
+	if done || err != nil || mine || !passedOn {
 		return err
 	}
-	if leader == "" || leader == n.info.ID {
-		return nil
-	}
-	if r.Header.Get(relayed) != "" {
-		return refuse(http.StatusMisdirectedRequest, codeNotLeader, "this node does not lead the hive")
-	}
-	return n.relay(s, r, id, leader)
+	return refuse(http.StatusMisdirectedRequest, codeNotLeader, "this node does not lead the hive")
 }
 
 // pour sends a hub's events until it ends or the client goes.
