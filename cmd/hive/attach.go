@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -22,20 +23,17 @@ func (a *app) attachCommand() *cli.Command {
 }
 
 func (a *app) attach(c *cli.Context) error {
-	client, err := a.client(c)
+	return a.ask(c, func(ctx context.Context, client *hive.Client) error { return a.attachTo(ctx, c, client) })
+}
+
+func (a *app) attachTo(ctx context.Context, c *cli.Context, client *hive.Client) error {
+	run, err := runArgument(ctx, c, client)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	run, err := runArgument(c, client)
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible(c.Context, a.leave)
-	defer stop()
 	info, err := client.Show(ctx, run)
 	if err != nil {
-		return interruptedError(ctx, unknownRun(err))
+		return unknownRun(err)
 	}
 	d := a.display(c)
 	if info.Phase == hive.Finished {
@@ -43,7 +41,7 @@ func (a *app) attach(c *cli.Context) error {
 	}
 	r, err := a.follow(ctx, client, run, d)
 	if err != nil {
-		return interruptedError(ctx, err)
+		return err
 	}
 	return a.conclude(c, r)
 }

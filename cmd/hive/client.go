@@ -22,6 +22,18 @@ func (a *app) client(c *cli.Context) (*hive.Client, error) {
 	return client, nil
 }
 
+// ask has do ask something of the hive that --remote names, until the user's Ctrl-C.
+func (a *app) ask(c *cli.Context, do func(ctx context.Context, client *hive.Client) error) error {
+	client, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, stop := interruptible(c.Context, a.leave)
+	defer stop()
+	return interruptedError(ctx, do(ctx, client))
+}
+
 // submit hands the job to the hive and returns the run's id.
 func submit(ctx context.Context, client *hive.Client, j job) (string, error) {
 	a, err := j.Script.Archive(j.Options)

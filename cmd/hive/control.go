@@ -19,8 +19,8 @@ func (a *app) pauseCommand() *cli.Command {
 		Description: "Iterations under way end, and nothing new starts until `hive resume`. RUN may be left out when one run is under way.",
 		Flags:       hiveFlags(true),
 		Action: func(c *cli.Context) error {
-			return a.control(c, "Run %s is being paused.\n", func(client *hive.Client, run string) error {
-				return client.Pause(c.Context, run, hive.PauseRequest{By: submitter()})
+			return a.control(c, "Run %s is being paused.\n", func(ctx context.Context, client *hive.Client, run string) error {
+				return client.Pause(ctx, run, hive.PauseRequest{By: submitter()})
 			})
 		},
 	}
@@ -34,8 +34,8 @@ func (a *app) resumeCommand() *cli.Command {
 		Description: "RUN may be left out when one run is under way.",
 		Flags:       hiveFlags(true),
 		Action: func(c *cli.Context) error {
-			return a.control(c, "Run %s is being resumed.\n", func(client *hive.Client, run string) error {
-				return client.Resume(c.Context, run, hive.PauseRequest{By: submitter()})
+			return a.control(c, "Run %s is being resumed.\n", func(ctx context.Context, client *hive.Client, run string) error {
+				return client.Resume(ctx, run, hive.PauseRequest{By: submitter()})
 			})
 		},
 	}
@@ -60,36 +60,33 @@ func (a *app) scale(c *cli.Context) error {
 		return usageError("scale needs --vus, the number of VUs that the scenario is to have")
 	}
 	vus := c.Int("vus")
-	return a.control(c, fmt.Sprintf("Run %%s is being scaled to %d VUs.\n", vus), func(client *hive.Client, run string) error {
-		return client.Scale(c.Context, run, hive.ScaleRequest{VUs: &vus, Scenario: c.String("scenario"), By: submitter()})
+	return a.control(c, fmt.Sprintf("Run %%s is being scaled to %d VUs.\n", vus), func(ctx context.Context, client *hive.Client, run string) error {
+		return client.Scale(ctx, run, hive.ScaleRequest{VUs: &vus, Scenario: c.String("scenario"), By: submitter()})
 	})
 }
 
 // control asks something of a run under way, and says so in the words of done.
-func (a *app) control(c *cli.Context, done string, ask func(client *hive.Client, run string) error) error {
-	client, err := a.client(c)
-	if err != nil {
+func (a *app) control(c *cli.Context, done string, request func(ctx context.Context, client *hive.Client, run string) error) error {
+	return a.ask(c, func(ctx context.Context, client *hive.Client) error {
+		run, err := runArgument(ctx, c, client)
+		if err != nil {
+			return err
+		}
+		if err := request(ctx, client, run); err != nil {
+			return unknownRun(err)
+		}
+		_, err = fmt.Fprintf(a.screen.out, done, run)
 		return err
-	}
-	defer client.Close()
-	run, err := runArgument(c, client)
-	if err != nil {
-		return err
-	}
-	if err := ask(client, run); err != nil {
-		return unknownRun(err)
-	}
-	_, err = fmt.Fprintf(a.screen.out, done, run)
-	return err
+	})
 }
 
 // runArgument is the run that a command is about: the one that is named, or else the only one under way.
-func runArgument(c *cli.Context, client *hive.Client) (string, error) {
+func runArgument(ctx context.Context, c *cli.Context, client *hive.Client) (string, error) {
 	switch c.NArg() {
 	case 1:
 		return c.Args().First(), nil
 	case 0:
-		return onlyRun(c.Context, client, c.Command.Name)
+		return onlyRun(ctx, client, c.Command.Name)
 	}
 	return "", usageError("%s takes at most one argument, a run; found %d", c.Command.Name, c.NArg())
 }

@@ -34,27 +34,27 @@ func (a *app) drain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(c)
+	return a.ask(c, func(ctx context.Context, client *hive.Client) error {
+		return a.drainNamed(ctx, client, word, !c.Bool("no-wait"))
+	})
+}
+
+// drainNamed lets a node leave, and unless told otherwise waits until it has.
+func (a *app) drainNamed(ctx context.Context, client *hive.Client, word string, wait bool) error {
+	nodes, err := client.Nodes(ctx) // the client has to know the others: the one it was given may be the one that leaves
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	ctx, stop := interruptible(c.Context, a.leave)
-	defer stop()
-	nodes, err := client.Nodes(ctx) // the client has to know the others: the one it was given may be the one that leaves
-	if err != nil {
-		return interruptedError(ctx, err)
-	}
 	node, err := client.Drain(ctx, word)
 	if err != nil {
-		return interruptedError(ctx, err)
+		return err
 	}
 	fmt.Fprintf(a.screen.out, "Node %s hands its share over and leaves.\n", node.Name)
-	if c.Bool("no-wait") {
+	if !wait {
 		return nil
 	}
 	if err := awaitLeft(ctx, client, node, len(nodes) == 1); err != nil {
-		return interruptedError(ctx, err)
+		return err
 	}
 	_, err = fmt.Fprintf(a.screen.out, "Node %s is out of the hive.\n", node.Name)
 	return err

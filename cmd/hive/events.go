@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -26,21 +27,18 @@ func (a *app) eventsCommand() *cli.Command {
 }
 
 func (a *app) events(c *cli.Context) error {
-	client, err := a.client(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, stop := interruptible(c.Context, a.leave)
-	defer stop()
-	run, err := runArgument(c, client)
+	return a.ask(c, func(ctx context.Context, client *hive.Client) error { return a.tellEvents(ctx, c, client) })
+}
+
+func (a *app) tellEvents(ctx context.Context, c *cli.Context, client *hive.Client) error {
+	run, err := runArgument(ctx, c, client)
 	if err != nil {
 		return err
 	}
 	p := &timelinePrinter{app: a, json: c.Bool("json"), seen: map[int64]string{}}
 	entries, err := client.Timeline(ctx, run)
 	if err != nil {
-		return interruptedError(ctx, unknownRun(err))
+		return unknownRun(err)
 	}
 	for _, e := range entries {
 		if err := p.print(e); err != nil {
@@ -50,7 +48,7 @@ func (a *app) events(c *cli.Context) error {
 	if !c.Bool("follow") {
 		return nil
 	}
-	return interruptedError(ctx, client.Follow(ctx, run, p.see))
+	return client.Follow(ctx, run, p.see)
 }
 
 // timelinePrinter prints entries of a timeline, each once.

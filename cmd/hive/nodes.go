@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -27,12 +28,11 @@ func (a *app) nodes(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	client, err := a.client(c)
-	if err != nil {
+	var nodes []hive.NodeInfo
+	err := a.ask(c, func(ctx context.Context, client *hive.Client) (err error) {
+		nodes, err = client.NodesWithHealth(ctx)
 		return err
-	}
-	defer client.Close()
-	nodes, err := client.NodesWithHealth(c.Context)
+	})
 	if err != nil {
 		return err
 	}

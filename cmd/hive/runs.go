@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -22,12 +23,11 @@ func (a *app) runs(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	client, err := a.client(c)
-	if err != nil {
+	var runs []hive.RunInfo
+	err := a.ask(c, func(ctx context.Context, client *hive.Client) (err error) {
+		runs, err = client.Runs(ctx)
 		return err
-	}
-	defer client.Close()
-	runs, err := client.Runs(c.Context)
+	})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -26,14 +27,13 @@ func (a *app) show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(c)
+	var run hive.RunInfo
+	err = a.ask(c, func(ctx context.Context, client *hive.Client) (err error) {
+		run, err = client.Show(ctx, id)
+		return unknownRun(err)
+	})
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	run, err := client.Show(c.Context, id)
-	if err != nil {
-		return unknownRun(err)
 	}
 	if c.Bool("json") {
 		return writeJSON(a.screen.out, run)

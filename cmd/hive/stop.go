@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -23,12 +24,10 @@ func (a *app) stop(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(c)
+	err = a.ask(c, func(ctx context.Context, client *hive.Client) error {
+		return unknownRun(client.Stop(ctx, run, hive.StopRequest{Mode: hive.StopGraceful, By: submitter(), Kind: hive.KindStopped}))
+	})
 	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := client.Stop(c.Context, run, hive.StopRequest{Mode: hive.StopGraceful, By: submitter(), Kind: hive.KindStopped}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.screen.out, "Run %s is being stopped.\n", run)
