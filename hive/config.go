@@ -151,8 +151,14 @@ func (c Config) validate() error {
 	if c.Peer != "" && len(c.Etcd) > 0 {
 		errs = append(errs, errors.New("a peer and an etcd are both given: name one of them"))
 	}
-	if strings.Contains(c.Cluster, "/") || strings.Contains(c.Name, "/") {
-		errs = append(errs, fmt.Errorf("the names of a cluster (%q) and of a node (%q) must not contain a slash", c.Cluster, c.Name))
+	if strings.Contains(c.Cluster, "/") {
+		errs = append(errs, fmt.Errorf("the name of a cluster must not contain a slash: %q", c.Cluster))
+	}
+	if strings.Contains(c.Name, "/") {
+		errs = append(errs, fmt.Errorf("the name of a node must not contain a slash: %q", c.Name))
+	}
+	if strings.Contains(c.Advertise, "/") {
+		errs = append(errs, fmt.Errorf("advertised address %q: want a host, or host:port, that others reach this node at", c.Advertise))
 	}
 	if c.Address != "" {
 		host, port, err := net.SplitHostPort(c.Address)

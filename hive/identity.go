@@ -96,8 +96,11 @@ func (d *dataDir) open() error {
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	if err := json.Unmarshal(data, &d.id); err != nil || d.id.Node == "" {
-		return fmt.Errorf("%s is not the identity of a node (%v): use another data directory", d.file(), err)
+	if err = json.Unmarshal(data, &d.id); err == nil && d.id.Node == "" {
+		err = errors.New("it names no node")
+	}
+	if err != nil {
+		return fmt.Errorf("%s is not the identity of a node: %w: use another data directory", d.file(), err)
 	}
 	if d.id.Format > identityFormat {
 		return fmt.Errorf("%s was written by a newer version (format %d), this one reads up to %d: use that version, or another data directory", d.file(), d.id.Format, identityFormat)

@@ -23,3 +23,20 @@ func lateNotes(node string, p Progress) (notes []string) {
 	}
 	return notes
 }
+
+// lateOnNodes is lateNotes of all nodes. One that was in the run more than once is told of once, at its worst.
+func lateOnNodes(nodes []NodeResult) (notes []string) {
+	var names []string
+	all := map[string]Progress{}
+	for _, n := range nodes {
+		before, known := all[n.Name]
+		if !known {
+			names = append(names, n.Name)
+		}
+		all[n.Name] = MergeProgress(before, n.Progress)
+	}
+	for _, name := range names {
+		notes = append(notes, lateNotes(name, all[name])...)
+	}
+	return notes
+}

@@ -50,7 +50,11 @@ func (d *driver) account(res *Result) {
 // more than they can, and clocks that were apart.
 func (d *driver) placeNotes(res *Result) (notes []string) {
 	if d.st.Unowned > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %d VU slots had no owner at the end: the hive had no room for them", d.st.Unowned, d.layout.Slots))
+		why := "the hive had no room for them"
+		if d.policy().OnNodeLoss == LossContinue {
+			why = "the share of a node that is lost is left out, as the run's policy wants"
+		}
+		notes = append(notes, fmt.Sprintf("%d of %d VU slots had no owner at the end: %s", d.st.Unowned, d.layout.Slots, why))
 	}
 	for _, m := range d.st.Members {
 		if m.VUs > m.Capacity {
@@ -163,9 +167,7 @@ func (d *driver) summarize(ctx context.Context, res *Result) {
 	if d.judge != nil {
 		o.Metrics = d.judge.Metric
 	}
-	for _, n := range res.Nodes {
-		o.Notes = append(o.Notes, lateNotes(n.Name, n.Progress)...)
-	}
+	o.Notes = lateOnNodes(res.Nodes)
 	o.Notes = append(o.Notes, d.placeNotes(res)...)
 	if err := Summarize(res, o); err != nil {
 		d.warn("%v", err)

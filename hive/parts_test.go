@@ -568,6 +568,11 @@ func TestLateIterationsAreNoted(t *testing.T) {
 	if len(notes) != 1 || !strings.Contains(notes[0], "steady") || !strings.Contains(notes[0], "n1") || !strings.Contains(notes[0], "120ms") {
 		t.Fatalf("got %q, want one note on steady, n1 and 120ms", notes)
 	}
+	again := Progress{Scenarios: []ScenarioProgress{{Name: "steady", Late: 70 * time.Millisecond}}}
+	lives := []NodeResult{{Name: "n1", Progress: again}, {Name: "n2", Progress: again}, {Name: "n1", Progress: p}}
+	if got := lateOnNodes(lives); len(got) != 2 || got[0] != notes[0] || !strings.Contains(got[1], "n2") {
+		t.Errorf("of two lives of n1 and one of n2: %q, want the worst of n1, and n2", got)
+	}
 	res := &Result{}
 	if err := Summarize(res, Outcome{View: metric.NewView(&metric.Snapshot{}), Duration: time.Second, Notes: notes}); err != nil {
 		t.Fatal(err)

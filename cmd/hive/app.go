@@ -95,7 +95,7 @@ func (a *app) program() *cli.App {
 func (a *app) complete(c *cli.Command) {
 	c.Flags = append(c.Flags, commonFlags()...)
 	c.HideHelpCommand = true
-	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usageError("%w", err) }
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return flagError(c.Flags, err) }
 	c.Before = func(c *cli.Context) error {
 		logs, err := openLogs(logConfig{
 			Format:  c.String("log-format"),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"fmt"
 	"strings"
 
@@ -53,14 +54,13 @@ func (g grammar) add(f cli.Flag) {
 // correctly: command, flags as --name=value, "--", arguments. Flags may stand before the command, and before or
 // after its arguments; "--" ends them and "-" is an argument.
 func normalise(app *cli.App, args []string) ([]string, error) {
-	root := newGrammar(commonFlags())
-	root.add(cli.VersionFlag)
+	root := newGrammar(append([]cli.Flag{cli.VersionFlag}, commonFlags()...)) // -v is --verbose, as everywhere
 	before, rest, err := root.scan(args, true)
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) == 0 {
-		return before, nil
+	if len(rest) == 0 { // there is no command for the other flags to be about
+		return slices.DeleteFunc(before, func(word string) bool { return word != "--version" && word != "--help" }), nil
 	}
 	if rest[0] == "help" {
 		return helpFor(rest[1:]), nil

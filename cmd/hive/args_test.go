@@ -27,6 +27,8 @@ func TestNormalise(t *testing.T) {
 		{"-- ends flags", "run -u 2 -- --vus", "run --vus=2 -- --vus"},
 		{"-- before a dash", "run -- -", "run -- -"},
 		{"common flags before the command", "-q --log-format raw run a.js", "run --quiet --log-format=raw -- a.js"},
+		{"-v before the command", "-v run a.js", "run --verbose -- a.js"},
+		{"common flags without a command", "-q -v", ""},
 		{"common flags after it", "run a.js -v --no-color", "run --verbose --no-color -- a.js"},
 		{"repeated flags keep their order", "run a.js -s 1s:1 -s 2s:2", "run --stage=1s:1 --stage=2s:2 -- a.js"},
 		{"help of a command", "run --help", "run --help --"},
