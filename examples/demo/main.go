@@ -60,7 +60,7 @@ func demo(ctx context.Context, bin, script string, nodes int) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	hive := filepath.Join(bin, "hive")
 
-	// Servers outlive the run: they are stopped last, newest first, also when ctx ends.
+	// Servers outlive the run: they are stopped last, also when ctx ends.
 	var servers group
 	defer func() { err = errors.Join(err, servers.stop()) }()
 
@@ -172,12 +172,13 @@ func find(r io.Reader, prefix string, words chan<- string) {
 	}
 }
 
-// stop ends the servers, newest first, and waits for them.
+// stop ends the servers and waits for them. Nodes that all leave at once need not take anything over from each other.
 func (g *group) stop() error {
-	var errs []error
-	for i := len(g.servers) - 1; i >= 0; i-- {
-		s := g.servers[i]
+	for _, s := range g.servers {
 		s.cancel()
+	}
+	var errs []error
+	for _, s := range g.servers {
 		if err := <-s.done; err != nil && !stopped(err) {
 			errs = append(errs, err)
 		}
