@@ -193,7 +193,7 @@ func (d *driver) goOn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.tellOutage(down, fmt.Sprintf("the run's clock goes on from %s (%s)", seconds(run), d.policy().OnOutage))
+	d.tellOutage(run, down, fmt.Sprintf("the run's clock goes on from %s (%s)", seconds(run), d.policy().OnOutage))
 	err = d.advanceIf(ctx, "outage", d.stillGone(members, fallen), func(s *State) {
 		s.Gone = slices.DeleteFunc(slices.Clone(s.Gone), func(g Gone) bool { return hasLife(members, g.Incarnation) })
 		for _, m := range members {
@@ -234,12 +234,13 @@ func (d *driver) wallAt(run time.Duration) time.Time {
 	return d.last.Wall.Add(run - d.last.Run)
 }
 
-// tellOutage puts into the timeline from when on the whole hive was down.
-func (d *driver) tellOutage(down time.Duration, then string) {
+// tellOutage puts into the timeline, at a moment of the run's clock, from when on the whole hive was down.
+func (d *driver) tellOutage(at, down time.Duration, then string) {
 	run, wall := d.heard()
 	msg := fmt.Sprintf("the whole hive was down (%s): it was last heard of at %s%s, and nothing was sent after %s at the latest%s; %s",
 		nameList(d.st.Members), seconds(run), wallText(wall), seconds(down), wallText(d.wallAt(down)), then)
 	d.note(TimelineOutage, "", msg, nil)
+	d.notes[len(d.notes)-1].At = at // where the clock goes on, which is not yet what it reads
 }
 
 // tellLight puts into the timeline that a hive that was down as a whole sends load again from an epoch on.
@@ -266,7 +267,7 @@ func wallText(t time.Time) string {
 func (d *driver) closeAfterOutage(ctx context.Context) error {
 	down := d.sentUntil()
 	d.downSince(down)
-	d.tellOutage(down, "the run is closed, as its policy wants")
+	d.tellOutage(d.now(), down, "the run is closed, as its policy wants")
 	return d.advance(ctx, "outage", func(s *State) {
 		d.bury(s, d.fallen())
 		s.fail(Failf(KindOutage, "the whole hive was down at %s on the run's clock, and the run was not to go on after that (--on-outage abort)", seconds(down)))
