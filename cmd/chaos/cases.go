@@ -12,8 +12,10 @@ import (
 type kase struct {
 	name      string
 	load      load
-	nodes     []int // capacities
-	net       bool  // in network namespaces
+	nodes     []int    // capacities
+	net       bool     // in network namespaces
+	weather   *weather // of a network with a switch of our own; nil for the kernel's bridge
+	clock     bool     // sets the machine's wall clock
 	ttl       time.Duration
 	args      []string // further arguments of hive run
 	faults    []fault
@@ -34,6 +36,7 @@ type load struct {
 	vus      int           // where amount is something else
 	sleep    time.Duration // of an iteration
 	text     string        // the script, when it is not the usual one
+	setup    time.Duration // that setup() takes, and teardown() with it; 0 for no setup()
 }
 
 func (k kase) describe() string {
@@ -44,7 +47,11 @@ func (k kase) describe() string {
 	for _, f := range k.faults {
 		parts = append(parts, fmt.Sprintf("%.1fs %s", f.at.Seconds(), f.what))
 	}
-	return fmt.Sprintf("%s %d for %ds, iterations of %s, %d nodes: %s", k.load.executor, k.load.amount, k.load.seconds, k.load.sleep, len(k.nodes), strings.Join(parts, ", "))
+	weather := ""
+	if k.weather != nil {
+		weather = fmt.Sprintf(" with %s", k.weather)
+	}
+	return fmt.Sprintf("%s %d for %ds, iterations of %s, %d nodes%s: %s", k.load.executor, k.load.amount, k.load.seconds, k.load.sleep, len(k.nodes), weather, strings.Join(parts, ", "))
 }
 
 // timed says that the number of iterations follows from rate and time.
@@ -59,6 +66,11 @@ func (l load) script() string {
 	if l.sleep > 0 {
 		sleep = fmt.Sprintf("sleep(%g);", l.sleep.Seconds())
 	}
+	setup, teardown := "", ""
+	if l.setup > 0 {
+		setup = fmt.Sprintf("export function setup() { sleep(%g); return { n: 42 }; }", l.setup.Seconds())
+		teardown = fmt.Sprintf("if (data.n !== 42) { throw new Error('no data of setup()'); } sleep(%g);", l.setup.Seconds())
+	}
 	return fmt.Sprintf(`import http from 'k6/http';
 import exec from 'k6/execution';
 import { sleep } from 'k6';
@@ -68,8 +80,9 @@ export default function () {
   http.get(http.url`+"`${__ENV.TARGET}/hit?i=${s.iterationInTest}&vu=${v.idInTest}&n=${v.iterationInScenario}`"+`);
   %s
 }
-export function teardown() { http.get(__ENV.TARGET + '/teardown'); }
-`, l.scenario(), sleep)
+%s
+export function teardown(data) { http.get(__ENV.TARGET + '/teardown'); %s }
+`, l.scenario(), sleep, setup, teardown)
 }
 
 func (l load) scenario() string {
@@ -146,7 +159,7 @@ func longCases() []kase {
 }
 
 // randomCase draws a case.
-func randomCase(r *rand.Rand, number int) kase {
+func randomCase(r *rand.Rand, number int, clock bool) kase {
 	sleeps := []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 3 * time.Second, 60 * time.Second}
 	k := kase{name: fmt.Sprintf("random-%d", number), ttl: time.Duration(2+r.IntN(4)) * time.Second, anyLosses: true}
 	k.load.sleep = sleeps[r.IntN(len(sleeps))]

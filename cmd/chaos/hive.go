@@ -135,6 +135,12 @@ func (s *swarm) living() *node {
 	return nil
 }
 
+// host is where the node listens.
+func (n *node) host() string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(n.url, "http://"), ":")
+	return host
+}
+
 func (n *node) alive() bool {
 	if n.proc == nil {
 		return false

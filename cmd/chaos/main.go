@@ -26,19 +26,28 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == jumpWord {
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		exit(performJump(os.Args[2:], os.Stdin))
+	}
 	var c config
 	flag.StringVar(&c.bin, "bin", "bin/hive", "the program hive")
 	flag.StringVar(&c.suite, "suite", "random", "short or long: fixed cases; random: cases drawn from the seed until the time is over; soak: a hive is used and measured for the whole time")
 	flag.Uint64Var(&c.seed, "seed", 0, "of the random cases; 0 draws one")
 	flag.DurationVar(&c.length, "for", 10*time.Minute, "how long random cases are drawn, or a hive is soaked")
 	flag.StringVar(&c.only, "only", "", "run only the cases whose name matches this regular expression")
+	flag.BoolVar(&c.clock, "clock", false, "also the cases that set the wall clock of this whole machine, by an hour and for some seconds each, as root; all else that runs here sees that")
 	flag.BoolVar(&c.list, "list", false, "print the names of the fixed cases and do nothing")
 	flag.StringVar(&c.keep, "keep", "", "folder for the logs of cases that fail; a temporary one by default")
 	flag.BoolVar(&c.all, "all-logs", false, "keep the logs of cases that pass, too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, c); err != nil {
+	exit(run(ctx, c))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(1)
 	}
@@ -48,7 +57,7 @@ type config struct {
 	bin, suite, only, keep string
 	seed                   uint64
 	length                 time.Duration
-	list, all              bool
+	list, all, clock       bool
 }
 
 func run(ctx context.Context, c config) error {
@@ -57,7 +66,7 @@ func run(ctx context.Context, c config) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	if c.list {
-		for _, k := range slices.Concat(shortCases(), longCases()) {
+		for _, k := range slices.Concat(shortCases(), longCases(), networkCases(), clockCases()) {
 			fmt.Println(k.name)
 		}
 		return nil
@@ -102,7 +111,7 @@ func source(c config) (func() (kase, bool), error) {
 	case "short", "long":
 		rest := shortCases()
 		if c.suite == "long" {
-			rest = longCases()
+			rest = slices.Concat(longCases(), networkCases(), clockCases())
 		}
 		return func() (k kase, ok bool) {
 			if len(rest) == 0 {
@@ -120,7 +129,7 @@ func source(c config) (func() (kase, bool), error) {
 		n := uint64(0)
 		return func() (kase, bool) {
 			n++
-			return randomCase(rand.New(rand.NewPCG(c.seed, n)), int(n)), time.Now().Before(end)
+			return randomCase(rand.New(rand.NewPCG(c.seed, n)), int(n), c.clock), time.Now().Before(end)
 		}, nil
 	}
 	return nil, fmt.Errorf("-suite %q: want short, long, random or soak", c.suite)

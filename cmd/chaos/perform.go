@@ -54,6 +54,9 @@ func (k kase) play(ctx context.Context, c config) (*review, error) {
 	if k.traced && !canTrace() {
 		return &review{notes: []string{"left out: strace is not installed, or may not trace here"}}, nil
 	}
+	if k.clock && !c.clock {
+		return &review{notes: []string{"left out: it sets this machine's wall clock, which needs the flag -clock"}}, nil
+	}
 	dir := filepath.Join(c.keep, k.name)
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
 		return nil, err
@@ -66,7 +69,7 @@ func (k kase) play(ctx context.Context, c config) (*review, error) {
 	defer p.swarm.close()
 	host := "127.0.0.1"
 	if k.net {
-		if p.swarm.net, err = newNetwork(); err != nil {
+		if p.swarm.net, err = newNetwork(k.weather); err != nil {
 			return nil, err
 		}
 		defer p.swarm.net.close()
