@@ -97,7 +97,7 @@ func (d *driver) hopeless(fallen map[int64]string) *Failure {
 
 // scene gathers what decide looks at.
 func (d *driver) scene(ctx context.Context, fallen map[int64]string) (scene, error) {
-	s := scene{st: d.st, policy: d.policy().OnNodeLoss, slots: d.layout.Slots, now: d.now(), at: d.at(), prepare: d.n.cfg.Timing.Prepare, etcd: d.etcdTakes,
+	s := scene{st: d.st, policy: d.policy().OnNodeLoss, slots: d.layout.Slots, now: d.now(), at: d.at(), prepare: d.n.cfg.Timing.Prepare, etcd: d.etcdTakes, trip: d.n.trip(),
 		peers: map[string]peer{}, lost: map[int64]bool{}, status: map[string]Status{}}
 	for life := range fallen {
 		s.lost[life] = true

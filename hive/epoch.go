@@ -14,6 +14,10 @@ const (
 	plannedLead = 700 * time.Millisecond
 	// lossLead is how far ahead an epoch begins that takes the share of a lost node; it doubles when it was too short.
 	lossLead = 400 * time.Millisecond
+	// leadTrips is how many round trips between hosts a change of owners takes, and by how many it begins later where they
+	// are far apart: the proposal and the allocations before it, the answers and the commit are a write each, of two round
+	// trips where neither end leads etcd, and each is heard of after half of one.
+	leadTrips = 10
 	// longestLead bounds both.
 	longestLead = 5 * time.Second
 	// agreementWrites is how many writes an agreement takes one after another: the beginning is named, marks are frozen,
@@ -44,6 +48,7 @@ type scene struct {
 	at      time.Duration // on a clock of the leader that never stands still
 	prepare time.Duration // how long nodes may initialise VUs for a planned change
 	etcd    time.Duration // how long etcd takes for a write at the moment
+	trip    time.Duration // how long a round trip to etcd's leader takes
 	peers   map[string]peer
 	lost    map[int64]bool    // incarnations that certainly send no load any more
 	status  map[string]Status // by node id
@@ -137,7 +142,7 @@ func (s scene) within(members, some []Member) bool {
 // redealLoss deals the share of lost members to the members that live.
 func (s scene) redealLoss(fallen []Member, a *agenda) move {
 	if a.lead == 0 {
-		a.lead = lossLead
+		a.lead = s.farther(lossLead)
 	}
 	var next []Member
 	for _, m := range s.st.Members {
@@ -146,6 +151,11 @@ func (s scene) redealLoss(fallen []Member, a *agenda) move {
 		}
 	}
 	return move{verb: propose, members: next, from: s.ahead(a.lead), why: "node " + nameList(fallen) + " lost"}
+}
+
+// farther is a lead for hosts that are as far apart as these.
+func (s scene) farther(lead time.Duration) time.Duration {
+	return min(lead+leadTrips*s.trip, longestLead)
 }
 
 // ahead is a moment at which the next epoch may begin: after the present one, which may itself have yet to begin.
@@ -189,26 +199,27 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 		a.lead = 0
 		return move{verb: commit}
 	case s.refused(p):
-		a.lead = min(2*a.leadOf(planned), longestLead)
+		a.lead = min(2*s.leadOf(a, planned), longestLead)
 		if !planned {
 			return s.redealLoss(s.fallen(), a)
 		}
 		return move{verb: propose, members: p.Members, from: s.ahead(a.lead), why: p.Why}
-	case s.at-a.seen <= max(a.ahead, a.leadOf(planned))+holdPatience:
+	case s.at-a.seen <= max(a.ahead, s.leadOf(a, planned))+holdPatience:
 		return move{}
 	case planned:
 		a.blocked = s.at + retryAfter
 		return move{verb: withdraw, why: "not all nodes agreed in time"}
 	}
-	a.lead = min(2*cmp.Or(a.lead, lossLead), longestLead)
+	a.lead = min(2*s.leadOf(a, false), longestLead)
 	return s.redealLoss(s.fallen(), a)
 }
 
-func (a *agenda) leadOf(planned bool) time.Duration {
+// leadOf is how far ahead the last proposal of a kind began.
+func (s scene) leadOf(a *agenda, planned bool) time.Duration {
 	if planned {
-		return max(a.lead, plannedLead)
+		return max(a.lead, s.farther(plannedLead))
 	}
-	return cmp.Or(a.lead, lossLead)
+	return cmp.Or(a.lead, s.farther(lossLead))
 }
 
 // plannedLead is how far ahead an epoch begins that is planned: those who send load have to hear of it in time, and to
@@ -216,9 +227,9 @@ func (a *agenda) leadOf(planned bool) time.Duration {
 // leaves a hole in everybody's load.
 func (s scene) plannedLead() time.Duration {
 	if len(s.st.Members) == 0 {
-		return lossLead
+		return s.farther(lossLead)
 	}
-	return min(max(plannedLead, agreementWrites*s.etcd), longestLead)
+	return min(max(s.farther(plannedLead), agreementWrites*s.etcd), longestLead)
 }
 
 // becauseOfLoss says whether members are lost that the proposal leaves out.

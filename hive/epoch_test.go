@@ -493,3 +493,24 @@ func (w *realm) live(d time.Duration) {
 		w.check(false)
 	}
 }
+
+// Where hosts are far apart a change of owners begins later by what its messages take, and not beyond all bounds.
+func TestLeadGrowsWithTheDistanceOfHosts(t *testing.T) {
+	a, b := Member{ID: "a", Boot: "x", Incarnation: 1, VUs: 5, Capacity: 10}, Member{ID: "b", Boot: "y", Incarnation: 2, VUs: 5, Capacity: 10}
+	for _, c := range []struct{ trip, loss, planned time.Duration }{
+		{0, lossLead, plannedLead},
+		{200 * time.Millisecond, lossLead + 2*time.Second, plannedLead + 2*time.Second},
+		{time.Minute, longestLead, longestLead},
+	} {
+		s := scene{st: State{Members: []Member{a, b}, Epoch: 1, Tried: 1}, trip: c.trip, now: time.Minute, slots: 10, peers: map[string]peer{}, lost: map[int64]bool{2: true}, status: map[string]Status{}}
+		m := decide(s, &agenda{})
+		if m.verb != propose || m.from != s.now+c.loss {
+			t.Errorf("after a loss, %s apart: %s from %s on, want propose from %s on", c.trip, m.verb, m.from, s.now+c.loss)
+		}
+		s.lost, s.st.Proposal = map[int64]bool{}, &Proposal{Epoch: 2, From: -1, Members: []Member{a, b}}
+		m = decide(s, &agenda{})
+		if m.verb != setFrom || m.from != s.now+c.planned {
+			t.Errorf("planned, %s apart: %s from %s on, want set from %s on", c.trip, m.verb, m.from, s.now+c.planned)
+		}
+	}
+}

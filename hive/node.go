@@ -231,6 +231,15 @@ func (n *Node) placed() (*place, <-chan struct{}) {
 	return n.place.Load(), n.moved
 }
 
+// trip is how long etcd's leader takes to answer this node.
+func (n *Node) trip() time.Duration {
+	p := n.place.Load()
+	if p == nil {
+		return 0
+	}
+	return p.session.Trip()
+}
+
 // leave says goodbye, unless the node is to end as if killed. A node that ends
 // gives its lease back when its load has ended, not before.
 func (n *Node) leave(ctx context.Context, s *registry.Session) {

@@ -17,7 +17,7 @@ const (
 	// half of it is free, made smaller.
 	spaceSoft = 100 << 20
 	// statusTry bounds the question to one member how it is.
-	statusTry = 500 * time.Millisecond
+	statusTry = time.Second
 	// spaceTry bounds making one database smaller.
 	spaceTry = time.Minute
 )

@@ -45,6 +45,7 @@ type Session struct {
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
 	deadline atomic.Int64 // nanoseconds of sinceBoot
+	trip     trips
 
 	// Of keep alone, while it runs.
 	term uint64           // of etcd's leader, when the lease was granted
@@ -79,6 +80,11 @@ func (s *Session) Lease() clientv3.LeaseID { return clientv3.LeaseID(s.id.Load()
 
 // TTL is what etcd granted.
 func (s *Session) TTL() time.Duration { return s.ttl }
+
+// Trip is how long etcd's leader takes to answer this node, without what held
+// up single answers: the shortest of the last renewals. It is 0 before the
+// first.
+func (s *Session) Trip() time.Duration { return s.trip.shortest() }
 
 // Ctx ends with the session; its cause is [ErrLeaseLost] when the lease went.
 func (s *Session) Ctx() context.Context { return s.ctx }
@@ -173,10 +179,12 @@ func (s *Session) renew() error {
 	sent := sinceBoot()
 	ttl, term := s.ttl, s.term
 	for _, id := range s.leases() {
+		asked := sinceBoot()
 		resp, err := s.client.KeepAliveOnce(ctx, id)
 		if err != nil {
 			return err
 		}
+		s.trip.add(sinceBoot() - asked)
 		if resp.TTL <= 0 {
 			return rpctypes.ErrLeaseNotFound
 		}
