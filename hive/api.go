@@ -40,6 +40,9 @@ type ClusterInfo struct {
 type ClockInfo struct {
 	Node string  `json:"node"`
 	Now  Instant `json:"now"`
+	// Set is how far the wall clock has been set ahead since the node started.
+	Set time.Duration `json:"set,omitempty"`
+	Moment
 }
 
 // NodeInfo is a node as clients see it.
@@ -160,7 +163,7 @@ func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (n *Node) getClock(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, ClockInfo{Node: n.info.ID, Now: n.clock.Now()})
+	writeJSON(w, http.StatusOK, ClockInfo{Node: n.info.ID, Now: n.clock.Now(), Set: n.clock.Set(), Moment: momentNow()})
 	return nil
 }
 

@@ -534,7 +534,7 @@ func (d *driver) keepClock(ctx context.Context) error {
 	if time.Since(d.ticked) < tickEvery {
 		return nil
 	}
-	d.ticked, d.last = time.Now(), Tick{Run: clock.Now(), Wall: time.Now().UTC(), Term: d.term}
+	d.ticked, d.last = time.Now(), d.tick(clock.Now())
 	value, err := json.Marshal(d.last)
 	if err != nil {
 		return fmt.Errorf("tick: %w", err)

@@ -56,10 +56,13 @@ type StartSkew struct {
 	RTT    time.Duration `json:"rtt"`    // the offset is right within half of it
 }
 
-// ClockSkew is how far a node's copy of the run's clock is from the run's.
+// ClockSkew is how far a node's copy of the run's clock is from the run's, and
+// how its wall clock fares, which the load does not go by.
 type ClockSkew struct {
 	Off   time.Duration `json:"off,omitempty"`   // as measured last, without what has been corrected since
 	Worst time.Duration `json:"worst,omitempty"` // the most there was, for certain
+	Set   time.Duration `json:"set,omitempty"`   // how far the wall clock has been set ahead since the node started
+	Ahead time.Duration `json:"ahead,omitempty"` // how far it was ahead of the leader's when they were compared last
 }
 
 // LogLine is one message of a script's console or of an engine.

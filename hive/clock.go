@@ -14,16 +14,28 @@ const clockProbes = 8
 type Clock struct {
 	base time.Time
 	zero Instant
+	from Moment // when it was made
 }
 
 // NewClock starts a clock.
 func NewClock() *Clock {
 	now := time.Now()
-	return &Clock{base: now, zero: Instant(now.UnixNano())}
+	return &Clock{base: now, zero: Instant(now.UnixNano()), from: momentNow()}
 }
 
 // Now is the present instant on this clock.
 func (c *Clock) Now() Instant { return c.zero + Instant(time.Since(c.base)) }
+
+// Set is how far the machine's wall clock has been set ahead since the clock was
+// made. What it goes on while the machine is suspended does not count.
+func (c *Clock) Set() time.Duration {
+	now := time.Now()
+	gone, ok := momentNow().after(c.from)
+	if !ok {
+		gone = now.Sub(c.base)
+	}
+	return now.Round(0).Sub(c.base.Round(0)) - gone
+}
 
 // Time turns an instant of this clock into a time with a monotonic reading,
 // fit for timers.

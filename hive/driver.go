@@ -76,7 +76,8 @@ type driver struct {
 	known    DueCounts               // for the ledger
 	filling  filling
 	load     overload
-	meter    loadMeter // of the rates that are shown
+	set      map[int64]time.Duration // how far wall clocks had been set ahead, by incarnation
+	meter    loadMeter               // of the rates that are shown
 	last     Tick
 	outage   outage
 	troubled Instant         // until when trouble with etcd has been told of, on this node's clock
@@ -116,7 +117,7 @@ func (d *driver) now() time.Duration {
 	case d.outage.down && d.policy().OnOutage == OutageFreeze:
 		return d.sentUntil()
 	}
-	return d.wallRun()
+	return d.presentRun()
 }
 
 // rouse makes the next step come at once.

@@ -11,10 +11,21 @@ import (
 // keptWait is how long the reports that nodes have kept are waited for when all are back: they send them at once.
 const keptWait = 300 * time.Millisecond
 
+// momentTry bounds the question to a node what its machine's clock shows.
+const momentTry = time.Second
+
 // outage is what a leader knows of a hive that was down as a whole when it took the run up.
 type outage struct {
 	down  bool
 	since time.Duration // on the leader's monotonic clock
+	// What a clock that nobody can set says: the run's clock would have stood at run at the moment at.
+	sure    bool
+	run, at time.Duration
+}
+
+// tick is what is written down of the run's clock.
+func (d *driver) tick(run time.Duration) Tick {
+	return Tick{Run: run, Wall: time.Now().UTC(), Node: d.n.info.ID, Term: d.term, Moment: momentNow()}
 }
 
 // takeOver makes what a leader needs in memory from what etcd holds of a run that another has begun.
@@ -37,7 +48,9 @@ func (d *driver) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.outage = (outage{down: down, since: d.at()}); d.l.first(d.id) {
+	d.outage = outage{down: down, since: d.at()}
+	d.timeOutage(ctx)
+	if d.l.first(d.id) {
 		d.noteLeader()
 	}
 	return nil
@@ -97,8 +110,9 @@ func (d *driver) ride(ctx context.Context) error {
 	}
 	room, missing := d.room(), d.absentees()
 	waited := d.at() - d.outage.since
+	d.timeOutage(ctx)
 	ready := room > 0 && (missing == 0 && waited >= keptWait || waited >= d.n.cfg.LeaseTTL)
-	if !ready && !d.passed() {
+	if !ready && !(d.passed() && (d.outage.sure || waited >= d.n.cfg.LeaseTTL)) {
 		return nil
 	}
 	d.outage.down = false
@@ -106,6 +120,37 @@ func (d *driver) ride(ctx context.Context) error {
 		return d.closeAfterOutage(ctx)
 	}
 	return d.goOn(ctx)
+}
+
+// timeOutage finds how far the run's clock would have come meanwhile, by the clock of the machine on which it was written
+// down last: that of the leader before, which this node may share, or which has been started there again.
+func (d *driver) timeOutage(ctx context.Context) {
+	if d.outage.sure {
+		return
+	}
+	now, at := momentNow(), d.at()
+	gone, ok := now.after(d.last.Moment)
+	if !ok && d.outage.down {
+		if now, at, ok = d.momentAt(ctx, d.last.Node); ok {
+			gone, ok = now.after(d.last.Moment)
+		}
+	}
+	if ok {
+		d.outage.sure, d.outage.run, d.outage.at = true, d.last.Run+gone, at
+	}
+}
+
+// momentAt asks another node for its moment; at is when that was, within the time that it took.
+func (d *driver) momentAt(ctx context.Context, node string) (m Moment, at time.Duration, ok bool) {
+	r, ok := d.n.find(node)
+	if !ok || node == d.n.info.ID {
+		return m, 0, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, momentTry)
+	defer cancel()
+	var info ClockInfo
+	err := d.n.calls.call(ctx, "GET", r.Address+"/api/v1/clock", nil, &info)
+	return info.Moment, d.at(), err == nil
 }
 
 // room is how many VUs the nodes carry that are there.
@@ -128,7 +173,7 @@ func (d *driver) absentees() (n int) {
 
 // passed says whether the plan has come to its end while nobody was there.
 func (d *driver) passed() bool {
-	return d.policy().OnOutage == OutageSkip && d.st.Halt == nil && d.wallRun() > d.planEnd()
+	return d.policy().OnOutage == OutageSkip && d.st.Halt == nil && d.presentRun() > d.planEnd()
 }
 
 // heard is the latest moment on the run's clock that anybody in the hive is known to have lived at, and when that was
@@ -151,11 +196,12 @@ func (d *driver) heard() (run time.Duration, wall time.Time) {
 
 // sentUntil is the moment on the run's clock after which no member can have sent anything: signs of life are written
 // down every second, a node that cannot reach etcd stops by itself when its lease has run out, and the past is over.
+// Wall time is no witness to that, for it may have been set, or be another machine's.
 func (d *driver) sentUntil() time.Duration {
 	run, _ := d.heard()
 	until := max(run, d.st.From) + tickEvery + d.n.cfg.LeaseTTL
-	if !d.last.Wall.IsZero() {
-		until = min(until, max(run, d.wallRun()))
+	if d.outage.sure {
+		until = min(until, max(run, d.presentRun()))
 	}
 	if d.st.Halt != nil {
 		until = min(until, d.st.Halt.At)
@@ -163,11 +209,15 @@ func (d *driver) sentUntil() time.Duration {
 	return until
 }
 
-// wallRun is where the run's clock would stand by wall time.
-func (d *driver) wallRun() time.Duration {
+// presentRun is where the run's clock would stand if it had gone on: by a clock that nobody can set, or else by the wall
+// clocks of the leader before and of this node.
+func (d *driver) presentRun() time.Duration {
 	run := max(d.last.Run, d.st.From, 0)
-	if !d.last.Wall.IsZero() {
-		run = d.last.Run + max(0, time.Since(d.last.Wall))
+	switch {
+	case d.outage.sure:
+		run = max(run, d.outage.run+d.at()-d.outage.at)
+	case !d.last.Wall.IsZero():
+		run = max(run, d.last.Run+time.Since(d.last.Wall))
 	}
 	if d.st.Halt != nil {
 		run = min(run, d.st.Halt.At)
@@ -175,12 +225,27 @@ func (d *driver) wallRun() time.Duration {
 	return run
 }
 
+// timedBy says by what the present place of the run's clock is known.
+func (d *driver) timedBy() string {
+	switch {
+	case d.policy().OnOutage != OutageSkip || d.st.Halt != nil:
+		return ""
+	case d.outage.sure:
+		return ", by a clock that nobody can set"
+	case d.last.Wall.IsZero():
+		return ", for nothing says how long it was"
+	case time.Now().Before(d.last.Wall):
+		return fmt.Sprintf(", for this node's wall clock shows %s, which is before that", time.Now().UTC().Format("15:04:05.0 UTC"))
+	}
+	return ", by the wall clocks of two nodes"
+}
+
 // goOn counts all members out and sets the clock; nodes that are there are then dealt in as if they had joined.
 func (d *driver) goOn(ctx context.Context) error {
 	down := d.sentUntil()
 	run := down
 	if d.policy().OnOutage == OutageSkip && d.st.Halt == nil {
-		run = max(down, d.wallRun())
+		run = max(down, d.presentRun())
 	}
 	members := d.st.Members
 	fallen := d.downSince(down)
@@ -193,7 +258,7 @@ func (d *driver) goOn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.tellOutage(run, down, fmt.Sprintf("the run's clock goes on from %s (%s)", seconds(run), d.policy().OnOutage))
+	d.tellOutage(run, down, fmt.Sprintf("the run's clock goes on from %s (%s%s)", seconds(run), d.policy().OnOutage, d.timedBy()))
 	err = d.advanceIf(ctx, "outage", d.stillGone(members, fallen), func(s *State) {
 		s.Gone = slices.DeleteFunc(slices.Clone(s.Gone), func(g Gone) bool { return hasLife(members, g.Incarnation) })
 		for _, m := range members {
@@ -211,7 +276,7 @@ func (d *driver) goOn(ctx context.Context) error {
 	if d.nextRows != nil {
 		d.rows, d.nextRows = d.nextRows, nil
 	}
-	d.stints, d.last = map[int64][]Stint{}, Tick{Run: run, Wall: time.Now().UTC()}
+	d.stints, d.last, d.outage = map[int64][]Stint{}, d.tick(run), outage{}
 	d.allocs[d.st.Epoch] = map[int64]Alloc{}
 	return nil
 }

@@ -65,10 +65,7 @@ func (d *driver) placeNotes(res *Result) (notes []string) {
 		if skew := r.Start.Late + r.Start.RTT/2; skew > skewLimit && !r.Lost {
 			notes = append(notes, fmt.Sprintf("node %s may have started up to %s off the common instant", r.Name, skew.Round(time.Millisecond)))
 		}
-		if worst := max(r.Clock.Worst, r.Clock.Off.Abs()); worst > skewLimit {
-			notes = append(notes, fmt.Sprintf("the clock of node %s was up to %s off the run's, %s at its last report",
-				r.Name, worst.Round(time.Millisecond), r.Clock.Off.Abs().Round(time.Millisecond)))
-		}
+		notes = append(notes, clockNotes(r.Name, r.Clock)...)
 	}
 	return notes
 }

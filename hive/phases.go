@@ -344,6 +344,7 @@ func (d *driver) watchLoad(ctx context.Context) error {
 	d.tellFilled()
 	d.findSilent()
 	d.findOverload()
+	d.findSet()
 	if err := d.closeAccounts(ctx); err != nil {
 		return err
 	}

@@ -310,8 +310,10 @@ type NodeMarks struct {
 // knows where the run stood.
 type Tick struct {
 	Run  time.Duration `json:"run"`
-	Wall time.Time     `json:"wall"`
+	Wall time.Time     `json:"wall"`           // by the leader's wall clock
+	Node string        `json:"node,omitempty"` // of the leader
 	Term uint64        `json:"term,omitempty"` // of etcd's own leader at the write before
+	Moment
 }
 
 // Duty is the record of a call that happens at most once in the hive, setup()

@@ -44,6 +44,7 @@ type runClock struct {
 	since   time.Time         // when that began
 	worst   time.Duration     // the largest correction, as far as it was certain
 	quality Offset            // of the last measurement
+	ahead   time.Duration     // of this node's wall clock against the leader's, as measured last
 	offsets map[string]Offset // of other nodes' clocks, by id
 	changed chan struct{}     // closed when the anchor changes
 	adjust  map[*life]func(time.Duration)
@@ -210,6 +211,9 @@ func (c *runClock) sync(ctx context.Context, anchor, was Anchor) error {
 		return nil // there is another one to look at
 	}
 	c.quality, c.tied = o, anchor
+	if anchor.Node == c.n.info.ID {
+		c.ahead = 0
+	}
 	if fresh {
 		c.jump(at)
 	} else {
@@ -256,7 +260,7 @@ func (c *runClock) correct(at time.Time, o Offset) {
 func (c *runClock) skew() ClockSkew {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return ClockSkew{Off: c.left(), Worst: c.worst}
+	return ClockSkew{Off: c.left(), Worst: c.worst, Set: c.n.clock.Set(), Ahead: c.ahead}
 }
 
 // left is what a correction has yet to make up for; c.mu is held.
@@ -319,9 +323,11 @@ func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
+	var set time.Duration
 	o, err := c.n.clock.Measure(ctx, func(ctx context.Context) (Instant, error) {
 		var info ClockInfo
 		err := c.n.calls.call(ctx, "GET", r.Address+"/api/v1/clock", nil, &info)
+		set = info.Set
 		return info.Now, err
 	})
 	if err != nil {
@@ -329,7 +335,7 @@ func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.offsets[node] = o
+	c.offsets[node], c.ahead = o, c.n.clock.Set()-set-o.Delta
 	return o, nil
 }
 

@@ -33,6 +33,7 @@ const (
 	TimelineHold        = "hold-still"
 	TimelineEtcd        = "etcd-trouble"
 	TimelineFenced      = "fenced"
+	TimelineClock       = "clock" // a wall clock was set
 	TimelineEngineDied  = "engine-died"
 	TimelineStop        = "stop"
 	TimelineEnd         = "end"

@@ -42,15 +42,17 @@ func main() {
 	flag.BoolVar(&c.all, "all-logs", false, "keep the logs of cases that pass, too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	exit(run(ctx, c))
+	err := run(ctx, c)
+	stop()
+	exit(err)
 }
 
 func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(1)
+	if err == nil {
+		os.Exit(0)
 	}
+	fmt.Fprintln(os.Stderr, "chaos:", err)
+	os.Exit(1)
 }
 
 type config struct {
