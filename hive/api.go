@@ -39,6 +39,7 @@ type ClusterInfo struct {
 // ClockInfo is the time on a node's clock.
 type ClockInfo struct {
 	Node string  `json:"node"`
+	Boot string  `json:"boot"` // of the process, whose clock it is
 	Now  Instant `json:"now"`
 	// Set is how far the wall clock has been set ahead since the node started.
 	Set time.Duration `json:"set,omitempty"`
@@ -163,7 +164,7 @@ func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (n *Node) getClock(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, ClockInfo{Node: n.info.ID, Now: n.clock.Now(), Set: n.clock.Set(), Moment: momentNow()})
+	writeJSON(w, http.StatusOK, ClockInfo{Node: n.info.ID, Boot: n.boot, Now: n.clock.Now(), Set: n.clock.Set(), Moment: momentNow()})
 	return nil
 }
 

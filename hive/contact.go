@@ -115,17 +115,19 @@ func (c *contact) tidy() {
 }
 
 // answers says whether the member in use answers, with a quorum behind it.
-func (c *contact) answers(ctx context.Context) bool { return answers(ctx, c.client, c.key, c.every) }
+func (c *contact) answers(ctx context.Context, limit time.Duration) bool {
+	return answers(ctx, c.client, c.key, limit)
+}
 
 // turn goes on to a member that answers. Without one it stays where it is: then
 // there is no leader, or this host is the one that is cut off.
-func (c *contact) turn(ctx context.Context, grace time.Duration) (turned bool) {
+func (c *contact) turn(ctx context.Context, grace, limit time.Duration) (turned bool) {
 	for _, endpoint := range c.others() {
 		other, err := newEtcdClient([]string{endpoint})
 		if err != nil {
 			continue
 		}
-		ok := answers(ctx, other, c.key, c.every)
+		ok := answers(ctx, other, c.key, limit)
 		other.Close()
 		if ok {
 			c.use(endpoint, grace)
@@ -167,17 +169,18 @@ func (n *Node) keepContact(ctx context.Context) error {
 	var asked time.Time
 	for {
 		now, known := c.using()
+		limit := n.patience(c.every)
 		switch {
 		case n.part() == voterPart:
 			c.use(n.dir.ownURL(), contactGrace)
 		case now == n.dir.ownURL(): // it has been removed
 			c.forget(n.dir.clientURL())
-			c.turn(ctx, 0)
+			c.turn(ctx, 0, limit)
 		case !known:
-			c.turn(ctx, contactGrace)
+			c.turn(ctx, contactGrace, limit)
 		case time.Since(asked) >= c.every:
 			asked = time.Now()
-			if !c.answers(ctx) && c.turn(ctx, 0) {
+			if !c.answers(ctx, limit) && c.turn(ctx, 0, limit) {
 				n.log.Info("a member of the etcd does not answer, and this node turns to another", "etcd", now)
 			}
 		}

@@ -294,7 +294,7 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 	if err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, stateTry)
+	ctx, cancel := context.WithTimeout(ctx, d.n.patience(stateTry))
 	defer cancel()
 	key := d.n.keys.State(d.id)
 	conds = append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", d.rev)}, conds...)

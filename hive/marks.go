@@ -114,7 +114,7 @@ func counted(all []executor.Marks) bool {
 // since, and that the node's record is that of its present lease; l.marks.mu is
 // held.
 func (l *life) writeMarks(ctx context.Context, epoch int, all []executor.Marks) error {
-	ctx, cancel := context.WithTimeout(ctx, marksTry)
+	ctx, cancel := context.WithTimeout(ctx, l.t.n.patience(marksTry))
 	defer cancel()
 	m, n := &l.marks, l.t.n
 	p := n.place.Load()

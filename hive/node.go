@@ -240,6 +240,14 @@ func (n *Node) trip() time.Duration {
 	return p.session.Trip()
 }
 
+// callTrips is how many round trips to etcd's leader a call of etcd may take: a
+// read waits for the one before, and each is of two or more.
+const callTrips = 10
+
+// patience is how long an attempt at etcd may take here that may take limit
+// where hosts are near each other.
+func (n *Node) patience(limit time.Duration) time.Duration { return limit + callTrips*n.trip() }
+
 // leave says goodbye, unless the node is to end as if killed. A node that ends
 // gives its lease back when its load has ended, not before.
 func (n *Node) leave(ctx context.Context, s *registry.Session) {

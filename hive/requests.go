@@ -231,7 +231,7 @@ const recordsTry = time.Second
 // When etcd does not answer soon, or another node asks, they are as this node heard of them last.
 func (n *Node) records(r *http.Request) []registry.Node {
 	if r.Header.Get(relayed) == "" {
-		ctx, cancel := context.WithTimeout(r.Context(), recordsTry)
+		ctx, cancel := context.WithTimeout(r.Context(), n.patience(recordsTry))
 		defer cancel()
 		if nodes, err := n.reg.List(ctx); err == nil {
 			return nodes

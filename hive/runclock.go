@@ -45,7 +45,7 @@ type runClock struct {
 	worst   time.Duration     // the largest correction, as far as it was certain
 	quality Offset            // of the last measurement
 	ahead   time.Duration     // of this node's wall clock against the leader's, as measured last
-	offsets map[string]Offset // of other nodes' clocks, by id
+	offsets map[string]Offset // of other nodes' clocks, by boot
 	changed chan struct{}     // closed when the anchor changes
 	adjust  map[*life]func(time.Duration)
 }
@@ -294,7 +294,7 @@ func (c *runClock) measure(ctx context.Context, a Anchor, fast bool) (at time.Ti
 		return c.n.clock.Time(a.At), Offset{}, nil
 	}
 	if r, ok := c.n.find(a.Node); ok && (a.Boot == "" || a.Boot == r.Boot) {
-		o, known := c.known(a.Node)
+		o, known := c.known(r.Boot)
 		if !known || !fast {
 			o, err = c.offset(ctx, a.Node)
 		}
@@ -308,10 +308,10 @@ func (c *runClock) measure(ctx context.Context, a Anchor, fast bool) (at time.Ti
 	return c.n.clock.Time(Instant(a.Run - o.Delta)), o, nil
 }
 
-func (c *runClock) known(node string) (Offset, bool) {
+func (c *runClock) known(boot string) (Offset, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o, ok := c.offsets[node]
+	o, ok := c.offsets[boot]
 	return o, ok
 }
 
@@ -327,6 +327,9 @@ func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
 	o, err := c.n.clock.Measure(ctx, func(ctx context.Context) (Instant, error) {
 		var info ClockInfo
 		err := c.n.calls.call(ctx, "GET", r.Address+"/api/v1/clock", nil, &info)
+		if err == nil && info.Boot != "" && info.Boot != r.Boot { // versions before this one do not say it
+			return 0, errors.New("another process answers at its address")
+		}
 		set = info.Set
 		return info.Now, err
 	})
@@ -335,7 +338,7 @@ func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.offsets[node], c.ahead = o, c.n.clock.Set()-set-o.Delta
+	c.offsets[r.Boot], c.ahead = o, c.n.clock.Set()-set-o.Delta
 	return o, nil
 }
 

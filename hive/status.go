@@ -67,7 +67,7 @@ func (l *life) writeStatus(ctx context.Context, p *place, s Status) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sayTry)
+	ctx, cancel := context.WithTimeout(ctx, l.t.n.patience(sayTry))
 	defer cancel()
 	_, err = l.t.n.etcd.Put(ctx, l.t.n.keys.Status(l.t.run, l.t.n.info.ID), string(value), clientv3.WithLease(p.session.Lease()))
 	return err

@@ -1,6 +1,7 @@
 package hive
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,33 @@ func TestClockNotes(t *testing.T) {
 			if !strings.Contains(got[i], want) || !strings.Contains(got[i], "n1") {
 				t.Errorf("%+v: %q, want %q in it", c.skew, got[i], want)
 			}
+		}
+	}
+}
+
+// A process that took the place of one whose record is still there has a clock of its own, which is not the one that a
+// run's clock was tied to.
+func TestOffsetOfAnotherProcessIsRefused(t *testing.T) {
+	t.Parallel()
+	endpoints, _ := startStore(t)
+	r := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 1}, &script{})
+	awaitNodes(t, r, 1)
+	self, _ := r.find(r.Node.info.ID)
+	for boot, want := range map[string]bool{self.Boot: true, "before": false} {
+		ghost := self
+		ghost.ID, ghost.Name, ghost.Boot, ghost.Capacity = "ghost-"+boot, "ghost-"+boot, boot, 0
+		value, err := json.Marshal(ghost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.etcd.Put(t.Context(), r.keys.Nodes()+ghost.ID, string(value)); err != nil {
+			t.Fatal(err)
+		}
+		for _, ok := r.find(ghost.ID); !ok; _, ok = r.find(ghost.ID) {
+			pause(t.Context(), 10*time.Millisecond)
+		}
+		if _, err := newRunClock(r.Node, "r").offset(t.Context(), ghost.ID); (err == nil) != want {
+			t.Errorf("a record of process %q at an address where %q answers: %v", boot, self.Boot, err)
 		}
 	}
 }

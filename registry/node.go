@@ -18,6 +18,9 @@ import (
 // enterTry bounds one attempt to enter a record: it hangs while etcd has no leader.
 const enterTry = time.Second
 
+// enterTrips is how many round trips to etcd's leader it may take besides.
+const enterTrips = 10
+
 // Protocol numbers what nodes say to each other: keys, records and calls. Nodes
 // of different numbers do not work together; see [Nodes].
 const Protocol = 2
@@ -79,7 +82,7 @@ func (r *Registry) Register(ctx context.Context, s *Session, n Node) (Node, erro
 	n.Incarnation, n.Protocol = 0, Protocol
 	for {
 		n.Lease = int64(s.Lease())
-		entered, err := r.enter(ctx, n)
+		entered, err := r.enter(ctx, n, enterTry+enterTrips*s.Trip())
 		if entered > 0 {
 			n.Incarnation = entered
 			return n, nil
@@ -97,12 +100,12 @@ func (r *Registry) Register(ctx context.Context, s *Session, n Node) (Node, erro
 
 // enter makes one attempt to put the record, and returns its create revision; 0
 // without an error means that another one was faster.
-func (r *Registry) enter(ctx context.Context, n Node) (rev int64, err error) {
+func (r *Registry) enter(ctx context.Context, n Node, limit time.Duration) (rev int64, err error) {
 	value, err := json.Marshal(n)
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, enterTry)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	taken, err := r.clear(ctx, n)
 	if err != nil {

@@ -196,7 +196,7 @@ func (s *Session) renew() error {
 	// leases are kept.
 	switch {
 	case s.old != 0:
-		if moved, err := s.move(ctx); err == nil && moved == 0 && sinceBoot()-s.from > oldKept {
+		if moved, err := s.move(ctx); err == nil && moved == 0 && sinceBoot()-s.from > oldKept+3*enterTrips*s.Trip() {
 			s.old = 0 // it runs out
 		}
 	case term != s.term:
