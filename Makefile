@@ -39,7 +39,7 @@ chaos: build ## break hives for as long as CHAOSFLAGS says ('-for 1h -seed 42'),
 	$(GO) build -trimpath -buildvcs=false -o bin/chaos ./cmd/chaos
 	bin/chaos $(CHAOSFLAGS)
 
-chaos-short: ## the fixed cases of chaos that every change has to pass (7 minutes)
+chaos-short: ## the fixed cases of chaos that every change has to pass (8 minutes)
 	@$(MAKE) --no-print-directory chaos CHAOSFLAGS='-suite short'
 
 clean: ## remove what the other targets made

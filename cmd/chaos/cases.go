@@ -139,6 +139,8 @@ func shortCases() []kase {
 			faults: []fault{mute(4*time.Second, 3, 10*time.Second)}},
 	}
 	cases = append(cases, engineCases()...)
+	cases = append(cases, kase{name: "delay", load: arrivals(14, 200, 60, 10*ms), nodes: []int{100, 100, 100}, net: true, anyLosses: true,
+		weather: &weather{delay: 20 * ms, jitter: 5 * ms}, faults: []fault{kill(4*time.Second, 1)}})
 	for i := range cases {
 		cases[i].ttl = 3 * time.Second
 	}
@@ -158,7 +160,15 @@ func longCases() []kase {
 	}...)
 }
 
-// randomCase draws a case.
+// weathers are those that random cases draw from.
+var weathers = [...]weather{
+	{},
+	{delay: 5 * time.Millisecond, jitter: 2 * time.Millisecond, loss: 0.01},
+	{delay: 20 * time.Millisecond, jitter: 5 * time.Millisecond},
+	{delay: 50 * time.Millisecond, jitter: 5 * time.Millisecond},
+}
+
+// randomCase draws a case; with clock its faults may set the wall clock.
 func randomCase(r *rand.Rand, number int, clock bool) kase {
 	sleeps := []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 3 * time.Second, 60 * time.Second}
 	k := kase{name: fmt.Sprintf("random-%d", number), ttl: time.Duration(2+r.IntN(4)) * time.Second, anyLosses: true}
@@ -184,7 +194,11 @@ func randomCase(r *rand.Rand, number int, clock bool) kase {
 	if r.IntN(3) == 0 {
 		k.nodes[0] = 0
 	}
-	k.net = r.IntN(2) == 0 && canNetwork()
+	k.net, k.clock = r.IntN(2) == 0 && canNetwork(), clock
+	if k.net && r.IntN(3) > 0 {
+		w := weathers[r.IntN(len(weathers))]
+		k.weather = &w
+	}
 	k.faults = randomFaults(r, k)
 	return k
 }
@@ -197,6 +211,11 @@ func randomFaults(r *rand.Rand, k kase) []fault {
 		i := r.IntN(len(k.nodes))
 		long := time.Duration(500+r.IntN(9000)) * time.Millisecond
 		again := at + long
+		if f, ok := randomNetworkFault(r, k, at, i, long); ok {
+			all = append(all, f)
+			at = max(again, at+flapping) + time.Duration(6+r.IntN(8))*time.Second
+			continue
+		}
 		switch n := r.IntN(14); {
 		case n == 0:
 			all = append(all, kill(at, i), restart(again, i))
@@ -231,3 +250,20 @@ func randomFaults(r *rand.Rand, k kase) []fault {
 	}
 	return all
 }
+
+// randomNetworkFault draws a fault that needs a switch or the leave to set the clock, in every other case that has one.
+func randomNetworkFault(r *rand.Rand, k kase, at time.Duration, i int, long time.Duration) (fault, bool) {
+	other := (i + 1 + r.IntN(len(k.nodes)-1)) % len(k.nodes)
+	switch n := r.IntN(20); {
+	case k.clock && n < 3:
+		return jump(at, []time.Duration{time.Hour, -time.Hour, 3 * time.Second, -3 * time.Second}[r.IntN(4)], min(long, 6*time.Second)), true
+	case k.weather == nil || n >= 12:
+		return fault{}, false
+	default:
+		return []fault{silence(at, i, long), deafen(at, i, long), seclude(at, i, long), secludeLeader(at, long), secludeRaft(at, long),
+			part(at, i, other, long), partOne(at, i, other, long), noEtcd(at, i, long), noAPI(at, i, long), flap(at, i, flapping)}[r.IntN(10)], true
+	}
+}
+
+// flapping is how long links go down and up.
+const flapping = 10 * time.Second

@@ -90,9 +90,9 @@ func clockCases() []kase {
 			kase{name: name + "kill", load: arrivals(20, 200, 60, 10*ms), nodes: three, anyLosses: true,
 				faults: []fault{jump(3*s, by, 12*s), kill(5*s, 1), restart(9*s, 1)}},
 			kase{name: name + "outage", load: arrivals(40, 100, 30, 10*ms), nodes: three, anyLosses: true,
-				faults: []fault{killAll(5 * s), jump(7*s, by, 10*s), restartDead(9 * s)}},
+				faults: []fault{killAll(5 * s), meanwhile(jump(7*s, by, 10*s)), restartDead(9 * s)}},
 			kase{name: name + "freeze", load: arrivals(40, 100, 30, 10*ms), nodes: three, anyLosses: true, args: []string{"--on-outage", "freeze"},
-				faults: []fault{killAll(5 * s), jump(7*s, by, 10*s), restartDead(9 * s)}},
+				faults: []fault{killAll(5 * s), meanwhile(jump(7*s, by, 10*s)), restartDead(9 * s)}},
 		)
 	}
 	for i := range cases {

@@ -24,6 +24,7 @@ func (p *performance) check(res *hive.Result, start time.Time, code int) *review
 	p.checkPlan(r, hits, start)
 	p.checkRestored(r, hits, start)
 	p.checkExact(r, hits, start)
+	p.checkAligned(r, hits, start)
 	p.checkTimeline(r, res)
 	return r
 }
@@ -232,15 +233,58 @@ func (p *performance) allowed(f injected) time.Duration {
 	held := f.until.Sub(f.began)
 	switch {
 	case f.back > 0:
-		return f.back
+		return f.back + p.weather.cost()
 	case !f.harms:
-		return 300 * time.Millisecond
+		return 300*time.Millisecond + p.weather.cost()
 	case held < time.Second: // the whole hive is down, or the run is paused
 		return 0
 	case held > p.ttl+time.Second: // it is lost meanwhile, and the others take over
-		return p.ttl + time.Second
+		return p.ttl + time.Second + p.weather.cost()
 	}
-	return held + time.Second
+	return held + time.Second + p.weather.cost()
+}
+
+// trips is how many round trips between nodes a change of owners may take, with the proof of a death before it.
+const trips = 15
+
+// cost is what the delay adds to the time within which load has to be back.
+func (w *weather) cost() time.Duration {
+	if w == nil {
+		return 0
+	}
+	return trips * 2 * (w.delay + w.jitter)
+}
+
+// tolerance is how far apart nodes of a busy machine may start what is due at one moment.
+const tolerance = 20 * time.Millisecond
+
+// checkAligned looks how far apart in time the nodes are, from what they sent before the first fault: half of the typical
+// lateness of each is more than that, and half is less. Their clocks are tied over the network, so no closer than what the
+// ways there and back differ.
+func (p *performance) checkAligned(r *review, hits []hit, start time.Time) {
+	if p.weather == nil || p.load.executor != "constant-arrival-rate" || len(p.faults) == 0 {
+		return
+	}
+	late := map[string][]time.Duration{}
+	for _, h := range hits {
+		if h.at.Before(p.faults[0].began) {
+			due := time.Duration(float64(h.id) / float64(p.load.amount) * float64(time.Second))
+			late[h.from] = append(late[h.from], h.at.Sub(start)-due)
+		}
+	}
+	first, last := time.Duration(math.MaxInt64), time.Duration(math.MinInt64)
+	for _, all := range late {
+		slices.Sort(all)
+		middle := all[len(all)/2]
+		first, last = min(first, middle), max(last, middle)
+	}
+	if len(late) == 0 {
+		return
+	}
+	r.notes = append(r.notes, fmt.Sprintf("%d nodes start within %s of each other", len(late), (last-first).Round(10*time.Microsecond)))
+	if last-first > p.weather.jitter+tolerance {
+		r.wrong("the nodes start %s apart, with ways of %s", last-first, p.weather)
+	}
 }
 
 // gaps are the stretches of quarter seconds in which less than nine tenths of the plan arrived.
@@ -266,6 +310,9 @@ func (p *performance) gaps(hits []hit, start time.Time) []gap {
 	return gaps
 }
 
+// cutting says whether a fault keeps a node from all others, which is a loss when it lasts.
+func cutting(word string) bool { return slices.Contains([]string{"cut", "seclude", "silence"}, word) }
+
 // checkTimeline looks for the entries that tell of the faults.
 func (p *performance) checkTimeline(r *review, res *hive.Result) {
 	for _, e := range res.Timeline {
@@ -286,7 +333,8 @@ func (p *performance) checkTimeline(r *review, res *hive.Result) {
 			words[0] == "kill" && words[1] == "all" && !has("outage"),
 			words[0] == "kill" && words[1] == "leader" && !has("leader"),
 			words[0] == "kill" && strings.HasPrefix(words[1], "n") && !has("node-lost", "leader"),
-			words[0] == "cut" && f.until.Sub(f.began) > p.ttl+2*time.Second && !has("node-lost"),
+			cutting(words[0]) && f.until.Sub(f.began) > p.ttl+2*time.Second && !has("node-lost", "leader"),
+			words[0] == "clock" && !has("clock", "outage"),
 			(words[0] == "pause" || words[0] == "resume" || words[0] == "scale") && !has(words[0]),
 			words[0] == "drain" && !has("node-drained"):
 			r.wrong("the timeline does not tell of: %s", f.what)

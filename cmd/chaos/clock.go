@@ -26,6 +26,12 @@ func jump(at, by, d time.Duration) fault {
 	}}
 }
 
+// meanwhile says that a fault is injected while the load is missing for another reason.
+func meanwhile(f fault) fault {
+	f.harms = true
+	return f
+}
+
 func signed(d time.Duration) string {
 	if d < 0 {
 		return d.String()

@@ -40,7 +40,8 @@ type hit struct {
 	at        time.Time
 	id        int64 // iterationInTest
 	vu        int64
-	iteration int64 // of the VU in its scenario
+	iteration int64  // of the VU in its scenario
+	from      string // the address that it came from
 }
 
 func newTarget(host string) (*target, error) {
@@ -108,6 +109,7 @@ func (t *target) hit(w http.ResponseWriter, r *http.Request) {
 		return n
 	}
 	h := hit{at: at, id: number("i"), vu: number("vu"), iteration: number("n")}
+	h.from, _, _ = net.SplitHostPort(r.RemoteAddr)
 	t.mu.Lock()
 	t.hits = append(t.hits, h)
 	t.mu.Unlock()
