@@ -22,6 +22,27 @@ const resignTimeout = 5 * time.Second
 // what a failover takes the least time with.
 const try = 400 * time.Millisecond
 
+const (
+	// shortTries is how many of them are as short as that. Then each gets twice
+	// the time of the one before: hosts may be so far apart that a call takes
+	// longer.
+	shortTries = 3
+	// longestTry bounds that.
+	longestTry = 8 * try
+)
+
+// tries counts the attempts at one call.
+type tries int
+
+// next is for how long the next attempt may last.
+func (t *tries) next() time.Duration {
+	*t++
+	if *t <= shortTries {
+		return try
+	}
+	return min(try<<min(*t-shortTries, 8), longestTry)
+}
+
 // Session is what holds a candidate's key: a lease and a context that ends
 // with it.
 type Session interface {
@@ -155,11 +176,11 @@ func get(ctx context.Context, c *clientv3.Client, key string, opts ...clientv3.O
 	return persist(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return c.Get(ctx, key, opts...) })
 }
 
-// persist calls etcd in short tries until it answers or ctx ends. What etcd
+// persist calls etcd in tries until it answers or ctx ends. What etcd
 // will not answer otherwise the next time ends it too.
 func persist[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	for {
-		one, cancel := context.WithTimeout(ctx, try)
+	for n := tries(0); ; {
+		one, cancel := context.WithTimeout(ctx, n.next())
 		got, err := call(one)
 		cancel()
 		if err == nil || ctx.Err() != nil || final(err) {
@@ -193,8 +214,8 @@ func pause(ctx context.Context) error {
 func resign(s Session, f Fence) {
 	ctx, cancel := context.WithTimeout(s.Ctx(), resignTimeout)
 	defer cancel()
-	for {
-		one, cancel := context.WithTimeout(ctx, try)
+	for n := tries(0); ; {
+		one, cancel := context.WithTimeout(ctx, n.next())
 		err := f.Delete(one, f.key)
 		cancel()
 		if err == nil || errors.Is(err, ErrDeposed) || pause(ctx) != nil {

@@ -19,14 +19,16 @@ type Leader struct {
 func Observe(ctx context.Context, c *clientv3.Client, prefix string, seen func(Leader)) error {
 	var last Leader
 	first := true
+	var n tries
 	for ctx.Err() == nil {
-		one, cancel := context.WithTimeout(ctx, try)
+		one, cancel := context.WithTimeout(ctx, n.next())
 		now, key, rev, err := current(one, c, prefix)
 		cancel()
 		if err != nil {
 			_ = pause(ctx)
 			continue
 		}
+		n = 0
 		if first || now != last {
 			first, last = false, now
 			seen(now)

@@ -192,6 +192,8 @@ func (s *Session) renew() error {
 	}
 	s.deadline.Store(int64(sent + ttl))
 	s.tell()
+	ctx, cancelMove := context.WithTimeout(s.ctx, min(renewTry, max(0, s.left()/2)))
+	defer cancelMove()
 	// What fails here is taken up after the next renewal: until it is done, both
 	// leases are kept.
 	switch {
