@@ -174,13 +174,13 @@ func (s *Session) keep() {
 // renew asks etcd once for each lease; the deadline moves only when it says yes
 // to all.
 func (s *Session) renew() error {
-	ctx, cancel := context.WithTimeout(s.ctx, min(renewTry, s.ttl/4, max(0, s.left())))
-	defer cancel()
 	sent := sinceBoot()
 	ttl, term := s.ttl, s.term
 	for _, id := range s.leases() {
 		asked := sinceBoot()
-		resp, err := s.client.KeepAliveOnce(ctx, id)
+		one, cancel := context.WithTimeout(s.ctx, max(0, min(renewTry, s.ttl/4+2*s.Trip(), s.left())))
+		resp, err := s.client.KeepAliveOnce(one, id)
+		cancel()
 		if err != nil {
 			return err
 		}
@@ -192,8 +192,8 @@ func (s *Session) renew() error {
 	}
 	s.deadline.Store(int64(sent + ttl))
 	s.tell()
-	ctx, cancelMove := context.WithTimeout(s.ctx, min(renewTry, max(0, s.left()/2)))
-	defer cancelMove()
+	ctx, cancel := context.WithTimeout(s.ctx, min(renewTry, max(0, s.left()/2)))
+	defer cancel()
 	// What fails here is taken up after the next renewal: until it is done, both
 	// leases are kept.
 	switch {
