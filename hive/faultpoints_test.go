@@ -46,7 +46,11 @@ func killAt(t *testing.T, point string) {
 	awaitNodes(t, others[0], 4)
 	close(ready)
 	c := client(t, others[0])
-	const rate, length = 40, 4 // seconds
+	stopped := strings.HasSuffix(point, "stop") || strings.HasSuffix(point, "teardown")
+	rate, length := 40, 8 // seconds
+	if stopped {
+		length = 600
+	}
 	run := submit(t, c, consolidated(t, fmt.Sprintf(`{"scenarios":{
 		"main":{"executor":"constant-arrival-rate","rate":%d,"duration":"%ds","preAllocatedVUs":6,"gracefulStop":"0s"},
 		"side":{"executor":"externally-controlled","vus":1,"maxVUs":3,"duration":"%ds"}}}`, rate, length, length)))
@@ -63,7 +67,6 @@ func killAt(t *testing.T, point string) {
 	do("resume", func() error { return c.Resume(t.Context(), run, PauseRequest{By: "me"}) })
 	others[2].stop(errCrash)
 	do("drain", func() error { return others[1].Drain(t.Context()) })
-	stopped := strings.HasSuffix(point, "stop") || strings.HasSuffix(point, "teardown")
 	if stopped {
 		do("stop", func() error { return c.Stop(t.Context(), run, StopRequest{Mode: StopGraceful}) })
 	}
@@ -85,7 +88,7 @@ func killAt(t *testing.T, point string) {
 		}
 		seen[it.Index] = true
 	}
-	if l := res.Ledger[0]; l.sum() != rate*length || float64(main) < l.Completed || float64(main) > l.Completed+l.Unknown+l.Interrupted {
+	if l := res.Ledger[0]; l.sum() != float64(rate*length) || float64(main) < l.Completed || float64(main) > l.Completed+l.Unknown+l.Interrupted {
 		t.Errorf("%d iterations were begun, and the ledger has %+v", main, l)
 	}
 	for _, call := range []string{"setup", "teardown"} {
