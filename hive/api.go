@@ -340,7 +340,7 @@ func (n *Node) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, maxSubmission, &sub); err != nil {
 		return err
 	}
-	spec, err := n.accept(sub)
+	spec, err := n.accept(r.Context(), sub)
 	if err != nil {
 		return err
 	}
@@ -361,7 +361,7 @@ func (n *Node) submit(w http.ResponseWriter, r *http.Request) error {
 }
 
 // accept checks a submission and makes its spec.
-func (n *Node) accept(sub Submission) (Spec, error) {
+func (n *Node) accept(ctx context.Context, sub Submission) (Spec, error) {
 	if sub.ID == "" {
 		sub.ID = NewRunID()
 	}
@@ -381,17 +381,21 @@ func (n *Node) accept(sub Submission) (Spec, error) {
 	if err := sub.Flags.Policy.Validate(); err != nil {
 		return Spec{}, refuse(http.StatusBadRequest, codeBadRequest, "policy: %v", err)
 	}
-	if err := n.carries(sub, opts.Scenarios); err != nil {
+	living, err := n.roll(ctx)
+	if err != nil {
+		return Spec{}, refuse(http.StatusServiceUnavailable, codeUnavailable, "who is in the hive: %v", err)
+	}
+	if err := n.carries(living, sub, opts.Scenarios); err != nil {
 		return Spec{}, refuse(http.StatusConflict, codeCapacity, "%v", err)
 	}
 	return Spec{ID: sub.ID, Name: sub.Name, Archive: sub.Archive, Options: sub.Options, Flags: sub.Flags,
 		Submitter: sub.Submitter, Submitted: time.Now().UTC()}, nil
 }
 
-// carries refuses a test that the nodes cannot carry, with those that are to be in reserve left out. While the hive is
+// carries refuses a test that the living nodes cannot carry, with those that are to be in reserve left out. While the hive is
 // starting that is for the leader to say: nodes may be on their way.
-func (n *Node) carries(sub Submission, scenarios []executor.Scenario) error {
-	_, _, _, err := dealWithin(sub.Name, scenarios, n.carriers(), sub.Flags.Policy.Reserve)
+func (n *Node) carries(living []registry.Node, sub Submission, scenarios []executor.Scenario) error {
+	_, _, _, err := dealWithin(sub.Name, scenarios, carriers(living), sub.Flags.Policy.Reserve)
 	if err != nil && AsFailure(err).Kind == KindCapacity && n.starting() {
 		return nil
 	}

@@ -19,9 +19,9 @@ import (
 const (
 	// contactLook is how often a node looks whether it talks to the right member.
 	contactLook = 200 * time.Millisecond
-	// contactLeast and contactMost bound how often the member that a node talks to
-	// is asked whether it answers; in between, it is four times in a lease.
-	contactLeast, contactMost = 300 * time.Millisecond, time.Second
+	// contactLeast bounds how often the member that a node talks to is asked
+	// whether it answers: otherwise it is contactAsks times in a lease.
+	contactLeast, contactAsks = 300 * time.Millisecond, 5
 	// contactGrace is for how long calls under way may go on at a member that the
 	// node leaves and that answers.
 	contactGrace = time.Second
@@ -56,7 +56,7 @@ func dialContact(ctx context.Context, endpoints []string, node string, lease tim
 	}
 	h := fnv.New32a()
 	h.Write([]byte(node))
-	return &contact{client: client, lines: l, key: "/hive/", every: min(max(lease/4, contactLeast), contactMost),
+	return &contact{client: client, lines: l, key: "/hive/", every: max(lease/contactAsks, contactLeast),
 		start: h.Sum32(), all: slices.Clone(endpoints)}, nil
 }
 

@@ -1,29 +1,31 @@
 package hive
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-)
-
 // standing are the ids of the nodes that stand for the leadership, the leader
-// first and each once, as far as this node knows. It must not be changed.
+// first and each once: all of them where they are known, and otherwise those
+// that the leader named. It must not be changed.
 func (n *Node) standing() []string {
-	n.lineMu.Lock()
-	defer n.lineMu.Unlock()
-	if at := n.candidates.Changed(); n.lineAt != at {
-		n.line, n.lineAt = n.lineUp(), at
+	n.queueMu.Lock()
+	defer n.queueMu.Unlock()
+	at := n.candidates.Changed()
+	if !n.candidates.Synced() {
+		var ids []string
+		for _, c := range n.lastLine().Nodes {
+			ids = append(ids, c.ID)
+		}
+		return ids
 	}
-	return n.line
+	if n.queueAt != at {
+		n.queue, n.queueAt = n.lineUp(), at
+	}
+	return n.queue
 }
 
 // lineUp puts the candidates in their order.
 func (n *Node) lineUp() (ids []string) {
 	kvs, _ := n.candidates.All()
-	keys := slices.SortedFunc(maps.Keys(kvs), func(a, b string) int { return cmp.Compare(kvs[a].CreateRev, kvs[b].CreateRev) })
-	seen := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		if id := string(kvs[key].Value); !seen[id] {
+	seen := make(map[string]bool, len(kvs))
+	for _, kv := range sorted(kvs) {
+		if id := string(kv.Value); !seen[id] {
 			seen[id] = true
 			ids = append(ids, id)
 		}

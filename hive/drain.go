@@ -137,9 +137,9 @@ func (n *Node) yields() bool {
 	if !n.draining.asked() {
 		return false
 	}
-	line := n.standing()
-	return slices.ContainsFunc(registry.Nodes(n.nodes), func(r registry.Node) bool {
-		return r.ID != n.info.ID && !r.Draining && slices.Contains(line, r.ID)
+	return slices.ContainsFunc(n.standing(), func(id string) bool {
+		r, ok := n.find(id)
+		return ok && id != n.info.ID && !r.Draining
 	})
 }
 
@@ -148,13 +148,14 @@ func (n *Node) yields() bool {
 func (n *Node) awaitYield(ctx context.Context) bool {
 	asked := n.draining.want
 	for {
-		nodes, line := n.nodes.Changed(), n.candidates.Changed()
+		line, nodes, queue := n.line.Changed(), n.nodes.Changed(), n.candidates.Changed()
 		if n.yields() || n.defers() {
 			return true
 		}
 		select {
-		case <-nodes:
 		case <-line:
+		case <-nodes:
+		case <-queue:
 		case <-asked:
 			asked = nil
 		case <-ctx.Done():

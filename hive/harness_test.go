@@ -19,7 +19,6 @@ import (
 	"hive/engine/options"
 	"hive/engine/share"
 	"hive/hive/hivetest"
-	"hive/registry"
 )
 
 func TestMain(m *testing.M) {
@@ -316,7 +315,10 @@ func hiveOf(t *testing.T, s *script, capacities ...int) []*running {
 
 func awaitNodes(t *testing.T, r *running, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d nodes are seen", n), func() bool { return len(registry.Nodes(r.nodes)) == n })
+	eventually(t, fmt.Sprintf("%d nodes are seen", n), func() bool {
+		all, err := r.roll(t.Context())
+		return err == nil && len(all) == n
+	})
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -2,6 +2,7 @@ package hive
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,7 @@ func TestCharterProtocols(t *testing.T) {
 	if err != nil || !own.Embedded || own.Protocol != registry.Protocol || own.ID != first.dir.id.ClusterID {
 		t.Errorf("got %+v (%v), want the first node's", own, err)
 	}
-	for name, value := range map[string]string{"next": `{"id":"x","protocol":3}`, "previous": "abcdef"} {
+	for name, value := range map[string]string{"next": fmt.Sprintf(`{"id":"x","protocol":%d}`, registry.Protocol+1), "previous": "abcdef"} {
 		k := NewKeys(name)
 		if _, err := first.etcd.Put(t.Context(), k.ID(), value); err != nil {
 			t.Fatal(err)
@@ -59,7 +60,7 @@ func TestCharterProtocols(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Run(t.Context()); !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), "protocol 2") {
+		if err := n.Run(t.Context()); !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), fmt.Sprintf("protocol %d", registry.Protocol)) {
 			t.Errorf("%s: got %v, want a refusal that names both protocols", name, err)
 		}
 	}

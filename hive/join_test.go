@@ -197,7 +197,11 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nodes[1].carries(tests[0].sub, []executor.Scenario{wide}); err != nil && nodes[1].starting() {
+	living, err := nodes[1].roll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[1].carries(living, tests[0].sub, []executor.Scenario{wide}); err != nil && nodes[1].starting() {
 		t.Errorf("while nodes may be on their way: %v, want it to be left to the leader", err)
 	}
 	eventually(t, "the hive is not new any more", func() bool { return !nodes[1].starting() })

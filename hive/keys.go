@@ -7,9 +7,10 @@ import "fmt"
 //
 //	key                       writer               reader              lease
 //	id                        first node           joining nodes       -      the hive's charter: its own id, its protocol, whether its etcd is embedded; written once
-//	nodes/<node>              that node            all                 node   registry.Node
+//	nodes/<node>              that node            leader, next two    node   registry.Node; others read those that they need
 //	names/<name>              that node            joining nodes       node   id of the node with that name
-//	leader/<lease>            candidates           all                 node   id of the candidate; the oldest key leads
+//	leader/<lease>            candidates           leader, next two    node   id of the candidate; the oldest key leads
+//	line                      leader               all                 leader Line: who leads and who leads next
 //	calls/<node>              leader               that node           -      empty; asks it to hold a member of the embedded etcd, deleted when it does
 //	active                    leader               agents              -      id of the run that the hive is at
 //	queue/<run>               submitting node      leader              -      order of runs; deleted when one finishes
@@ -45,6 +46,7 @@ func (k Keys) ID() string     { return k.root + "id" }
 func (k Keys) Nodes() string  { return k.root + "nodes/" }
 func (k Keys) Names() string  { return k.root + "names/" }
 func (k Keys) Leader() string { return k.root + "leader/" }
+func (k Keys) Line() string   { return k.root + "line" }
 func (k Keys) Active() string { return k.root + "active" }
 func (k Keys) Queue() string  { return k.root + "queue/" }
 func (k Keys) Blobs() string  { return k.root + "blobs/" }

@@ -65,9 +65,10 @@ func (l *leader) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { _ = l.queue.Run(ctx) }) // ends with ctx and has nothing else to say
-	if err := errors.Join(l.queue.Wait(ctx), l.n.nodes.Wait(ctx)); err != nil {
+	if err := errors.Join(l.queue.Wait(ctx), l.n.nodes.Wait(ctx), l.n.candidates.Wait(ctx)); err != nil {
 		return err
 	}
+	wg.Go(func() { l.keepLine(ctx) })
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	done := make(chan struct{})

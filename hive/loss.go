@@ -188,10 +188,15 @@ func (d *driver) alive(ctx context.Context, m Member) (bool, error) {
 
 // drainable says whether a node may leave: nil, or a refusal in words.
 func (n *Node) drainable(ctx context.Context, id string) error {
-	if _, ok := n.find(id); !ok {
+	all, err := n.roll(ctx)
+	if err != nil {
+		return fmt.Errorf("who is in the hive: %w", err)
+	}
+	i := slices.IndexFunc(all, func(r registry.Node) bool { return r.ID == id })
+	if i < 0 {
 		return refuse(404, codeNotFound, "there is no node %q in this hive", id)
 	}
-	for _, r := range registry.Nodes(n.nodes) {
+	for _, r := range all {
 		if r.ID != id && r.Capacity > 0 && !r.Draining {
 			return nil
 		}
@@ -200,13 +205,8 @@ func (n *Node) drainable(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("is a run under way: %w", err)
 	}
-	if self, _ := n.find(id); resp.Count == 0 || self.Capacity == 0 {
+	if resp.Count == 0 || all[i].Capacity == 0 {
 		return nil
 	}
-	return refuse(409, codeConflict, "node %s is the last one that carries load, and a run is under way: stop the run, or let another node join first", n.nameOf(id))
-}
-
-func (n *Node) nameOf(id string) string {
-	r, _ := n.find(id)
-	return orDefault(r.Name, id)
+	return refuse(409, codeConflict, "node %s is the last one that carries load, and a run is under way: stop the run, or let another node join first", all[i].Name)
 }

@@ -250,8 +250,7 @@ func (n *Node) part() string {
 func (n *Node) followMembers(ctx context.Context) error {
 	look := time.NewTicker(memberLook)
 	defer look.Stop()
-	var more <-chan struct{}
-	var seen, now string
+	var seen string
 	var asked time.Time
 	var in *place
 	for {
@@ -260,9 +259,7 @@ func (n *Node) followMembers(ctx context.Context) error {
 			n.tellLease(p)
 		}
 		n.showPart(ctx)
-		if next := n.nodes.Changed(); n.embedded && next != more {
-			more, now = next, n.memberNodes()
-		}
+		now := n.lastLine().Members
 		if now != seen || time.Since(asked) > membersLook {
 			if err := n.learnMembers(ctx); err == nil {
 				seen, asked = now, time.Now()
@@ -333,7 +330,7 @@ func (n *Node) learnMembers(ctx context.Context) error {
 		}
 	}
 	peers := []string{}
-	for _, r := range registry.Nodes(n.nodes) {
+	for _, r := range n.known() {
 		if r.ID != n.info.ID && len(peers) < keptPeers {
 			peers = append(peers, r.Address)
 		}
@@ -384,9 +381,11 @@ func (n *Node) askAround(ctx context.Context) ([]string, error) {
 func (n *Node) giveUpMember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
-	for n.part() == voterPart && slices.ContainsFunc(registry.Nodes(n.nodes), func(r registry.Node) bool {
-		return r.ID != n.info.ID && r.Eligible && !r.Draining
-	}) {
+	others := func() bool {
+		all, err := n.roll(ctx)
+		return err != nil || slices.ContainsFunc(all, func(r registry.Node) bool { return r.ID != n.info.ID && r.Eligible && !r.Draining })
+	}
+	for n.part() == voterPart && others() {
 		pause(ctx, memberLook)
 		if ctx.Err() != nil {
 			n.log.Warn("this node leaves without having handed its etcd member over", "reason", context.Cause(ctx))

@@ -51,8 +51,10 @@ type Node struct {
 	contact    *contact // whom etcd calls
 	keys       Keys
 	reg        *registry.Registry
-	nodes      *registry.Mirror
-	candidates *registry.Mirror // of the leadership
+	nodes      *registry.Mirror // of all records; it runs only where they are needed (see keepRecords)
+	candidates *registry.Mirror // of the leadership; the same
+	own        *registry.Mirror // of this node's record
+	line       *registry.Mirror // of who leads and who leads next
 	info       Info
 
 	self     atomic.Pointer[registry.Node] // nil while not in the hive
@@ -65,6 +67,7 @@ type Node struct {
 	insideAt time.Time     // when that was; set before inside is closed
 	left     chan struct{} // closed when the agent has ended
 	draining *drain
+	called   chan struct{} // told when the node begins or ends to lead
 
 	proofs   proofs
 	troubles troubles      // when etcd did not answer
@@ -72,11 +75,12 @@ type Node struct {
 	roomless chan struct{} // asks for room in etcd's database
 	amending sync.Mutex    // held while the record is changed
 
-	lineMu sync.Mutex      // guards what follows
-	line   []string        // see standing
-	lineAt <-chan struct{} // what candidates.Changed was when it was made
+	queueMu sync.Mutex      // guards what follows
+	queue   []string        // see standing
+	queueAt <-chan struct{} // what candidates.Changed was when it was made
 
 	mu       sync.Mutex // guards what follows
+	lineIs   Line       // the last one that there was
 	leaderIs election.Leader
 	changed  chan struct{} // closed when leaderIs changes
 	moved    chan struct{} // closed when place changes
@@ -96,7 +100,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Log, clock: NewClock(), calls: newCaller(cfg.Token), changed: make(chan struct{}), moved: make(chan struct{}),
 		boot: strings.ToLower(rand.Text()), inside: make(chan struct{}), left: make(chan struct{}), draining: newDrain(),
-		roomless: make(chan struct{}, 1)}
+		called: make(chan struct{}, 1), roomless: make(chan struct{}, 1)}
 	n.inbox = newInbox(n)
 	return n, nil
 }
@@ -120,6 +124,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("hive: %w", err)
 	}
 	n.candidates = registry.NewMirror(n.etcd, n.keys.Leader())
+	n.own = registry.NewKeyMirror(n.etcd, n.keys.Nodes()+n.info.ID)
+	n.line = registry.NewKeyMirror(n.etcd, n.keys.Line())
 	return n.takePart(ctx, l)
 }
 
@@ -131,9 +137,9 @@ func (n *Node) takePart(ctx context.Context, l net.Listener) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	g.Go(func() error { return serve(serving, l, n.routes()) })
-	g.Go(func() error { return n.nodes.Run(gctx) })
-	g.Go(func() error { return n.candidates.Run(gctx) })
-	g.Go(func() error { return election.Observe(gctx, n.etcd, n.keys.Leader(), n.seeLeader) })
+	g.Go(func() error { return n.own.Run(gctx) })
+	g.Go(func() error { return n.followLine(gctx) })
+	g.Go(func() error { return n.keepRecords(gctx) })
 	g.Go(func() error { return n.live(gctx) })
 	g.Go(func() error { return n.draining.wait(gctx) })
 	g.Go(func() error {
@@ -313,8 +319,8 @@ func (n *Node) endEarlier(ctx context.Context) {
 func (n *Node) keepRecord(ctx context.Context, self registry.Node) error {
 	seen := false
 	for {
-		more := n.nodes.Changed()
-		kv, ok := n.nodes.Get(n.keys.Nodes() + self.ID)
+		more := n.own.Changed()
+		kv, ok := n.own.Get(n.keys.Nodes() + self.ID)
 		here := ok && kv.CreateRev == self.Incarnation
 		if seen && !here {
 			return errors.New("this node's record was taken from etcd")
@@ -353,11 +359,11 @@ func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node
 	}
 }
 
-// announce calls Ready once the node sees itself among the others.
+// announce calls Ready once the node sees its record in etcd.
 func (n *Node) announce(ctx context.Context, self registry.Node) error {
 	for {
-		more := n.nodes.Changed()
-		if _, ok := n.nodes.Get(n.keys.Nodes() + self.ID); ok {
+		more := n.own.Changed()
+		if _, ok := n.own.Get(n.keys.Nodes() + self.ID); ok {
 			break
 		}
 		select {
@@ -377,11 +383,12 @@ func (n *Node) announce(ctx context.Context, self registry.Node) error {
 // others when the node is being drained.
 func (n *Node) campaign(ctx context.Context, s *registry.Session) error {
 	for ctx.Err() == nil {
-		nodes, line := n.nodes.Changed(), n.candidates.Changed()
+		line, nodes, queue := n.line.Changed(), n.nodes.Changed(), n.candidates.Changed()
 		if n.yields() {
 			select {
-			case <-nodes:
 			case <-line:
+			case <-nodes:
+			case <-queue:
 			case <-ctx.Done():
 			}
 			continue
@@ -408,19 +415,20 @@ func (n *Node) stand(ctx context.Context, s *registry.Session) error {
 	})
 	return election.Lead(ctx, n.etcd, s, n.keys.Leader(), n.info.ID, func(ctx context.Context, f election.Fence) error {
 		l := newLeader(n, f)
-		n.leading.Store(l)
-		defer n.leading.Store(nil)
+		n.lead(l)
+		defer n.lead(nil)
 		n.log.Info("this node leads the hive", "term", f.Term())
 		return l.Run(ctx)
 	})
 }
 
-func (n *Node) seeLeader(l election.Leader) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.leaderIs = l
-	close(n.changed)
-	n.changed = make(chan struct{})
+// lead notes the term in which this node leads; nil when it does not any more.
+func (n *Node) lead(l *leader) {
+	n.leading.Store(l)
+	select {
+	case n.called <- struct{}{}:
+	default:
+	}
 }
 
 // currentLeader is who leads, as far as this node knows, and a channel that is
@@ -429,11 +437,6 @@ func (n *Node) currentLeader() (election.Leader, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.leaderIs, n.changed
-}
-
-// find looks a node up by its id.
-func (n *Node) find(id string) (registry.Node, bool) {
-	return registry.Find(n.nodes, n.keys.Nodes()+id)
 }
 
 // leaderURL is where the leader's API is; ok is false when there is none.

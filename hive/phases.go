@@ -46,12 +46,12 @@ func (d *driver) begin(ctx context.Context) error {
 
 // candidates are the living nodes that can carry load.
 func (d *driver) candidates() (members []Member) {
-	return slices.DeleteFunc(d.n.carriers(), func(m Member) bool { return d.barred(m.ID) })
+	return slices.DeleteFunc(carriers(registry.Nodes(d.n.nodes)), func(m Member) bool { return d.barred(m.ID) })
 }
 
-// carriers are the living nodes that can carry load and stay.
-func (n *Node) carriers() (members []Member) {
-	for _, r := range registry.Nodes(n.nodes) {
+// carriers are the nodes among those living that can carry load and stay.
+func carriers(living []registry.Node) (members []Member) {
+	for _, r := range living {
 		if r.Capacity > 0 && !r.Draining {
 			members = append(members, Member{ID: r.ID, Name: r.Name, Boot: r.Boot, Capacity: r.Capacity, Weight: r.Capacity})
 		}

@@ -154,7 +154,7 @@ func (n *Node) sensible(ctx context.Context, spec Spec, c Control) error {
 
 // drainNode makes a node hand its share over and leave. Any node takes the call and passes it on to the one it is about.
 func (n *Node) drainNode(w http.ResponseWriter, r *http.Request) error {
-	node, err := n.named(r.PathValue("id"))
+	node, err := n.named(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -179,8 +179,11 @@ func (n *Node) drainNode(w http.ResponseWriter, r *http.Request) error {
 func (n *Node) Drainable(ctx context.Context) error { return n.drainable(ctx, n.info.ID) }
 
 // named finds a node by its id or its name.
-func (n *Node) named(word string) (registry.Node, error) {
-	nodes := registry.Nodes(n.nodes)
+func (n *Node) named(ctx context.Context, word string) (registry.Node, error) {
+	nodes, err := n.roll(ctx)
+	if err != nil {
+		return registry.Node{}, refuse(http.StatusServiceUnavailable, codeUnavailable, "who is in the hive: %v", err)
+	}
 	i := slices.IndexFunc(nodes, func(r registry.Node) bool { return r.ID == word || r.Name == word })
 	if i < 0 {
 		return registry.Node{}, refuse(http.StatusNotFound, codeNotFound, "there is no node %q in this hive", word)
@@ -237,7 +240,7 @@ func (n *Node) records(r *http.Request) []registry.Node {
 			return nodes
 		}
 	}
-	return registry.Nodes(n.nodes)
+	return n.known()
 }
 
 // healths is how the engines of the run under way fare, by node id, as the leader knows it.

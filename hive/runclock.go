@@ -293,7 +293,11 @@ func (c *runClock) measure(ctx context.Context, a Anchor, fast bool) (at time.Ti
 	if a.Node == c.n.info.ID && (a.Boot == "" || a.Boot == c.n.boot) {
 		return c.n.clock.Time(a.At), Offset{}, nil
 	}
-	if r, ok := c.n.find(a.Node); ok && (a.Boot == "" || a.Boot == r.Boot) {
+	r, ok, err := c.n.lookUp(ctx, a.Node)
+	if err != nil {
+		return at, o, err
+	}
+	if ok && (a.Boot == "" || a.Boot == r.Boot) {
 		o, known := c.known(r.Boot)
 		if !known || !fast {
 			o, err = c.offset(ctx, a.Node)
@@ -317,7 +321,10 @@ func (c *runClock) known(boot string) (Offset, bool) {
 
 // offset measures how far another node's clock is ahead of this one's.
 func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
-	r, ok := c.n.find(node)
+	r, ok, err := c.n.lookUp(ctx, node)
+	if err != nil {
+		return Offset{}, err
+	}
 	if !ok {
 		return Offset{}, fmt.Errorf("the clock of node %s: it is not in the hive", node)
 	}

@@ -216,7 +216,7 @@ func (d *driver) tellShut() {
 		}
 		fresh = append(fresh, c)
 		from, until = min(from, s.From), max(until, s.Until)
-		names = append(names, Member{Name: d.n.nameOf(c.Node)})
+		names = append(names, Member{Name: d.nameOf(c.Node)})
 	}
 	if len(fresh) == 0 || d.now()-until < shutGather {
 		return

@@ -108,7 +108,7 @@ func (n *Node) watchPeers(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for {
-		nodes, line := n.nodes.Changed(), n.candidates.Changed()
+		nodes, queue := n.nodes.Changed(), n.candidates.Changed()
 		wanted := n.toWatch()
 		for who, stop := range watched {
 			if _, still := wanted[who]; !still {
@@ -127,7 +127,7 @@ func (n *Node) watchPeers(ctx context.Context) error {
 		}
 		select {
 		case <-nodes:
-		case <-line:
+		case <-queue:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

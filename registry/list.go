@@ -20,3 +20,16 @@ func (r *Registry) List(ctx context.Context) ([]Node, error) {
 	nodes, _ := decode(kvs, nil)
 	return nodes, nil
 }
+
+// Read reads one node's record from etcd; ok is false when there is none that can be read.
+func (r *Registry) Read(ctx context.Context, id string) (n Node, ok bool, err error) {
+	resp, err := r.client.Get(ctx, r.nodes+id)
+	if err != nil {
+		return Node{}, false, fmt.Errorf("registry: read the record of node %s: %w", id, err)
+	}
+	if len(resp.Kvs) == 0 {
+		return Node{}, false, nil
+	}
+	rec := read(entry(resp.Kvs[0]))
+	return rec.Node, rec.readable, nil
+}

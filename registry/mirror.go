@@ -27,10 +27,9 @@ type Mirror struct {
 	client *clientv3.Client
 	prefix string
 	exact  bool
-	synced chan struct{}
-	ready  sync.Once
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex    // guards what follows
+	synced  chan struct{} // closed when the keys have been read
 	kvs     map[string]KV
 	rev     int64
 	changed chan struct{}
@@ -61,7 +60,6 @@ func (m *Mirror) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		from, err := m.list(ctx)
 		if err == nil {
-			m.ready.Do(func() { close(m.synced) })
 			err = m.watch(ctx, from+1)
 		}
 		if err != nil && !errors.Is(err, errCompacted) {
@@ -73,12 +71,43 @@ func (m *Mirror) Run(ctx context.Context) error {
 
 // Wait blocks until the first list has been read, or ctx ends.
 func (m *Mirror) Wait(ctx context.Context) error {
+	m.mu.Lock()
+	synced := m.synced
+	m.mu.Unlock()
 	select {
-	case <-m.synced:
+	case <-synced:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Synced says whether the first list has been read.
+func (m *Mirror) Synced() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.isSynced()
+}
+
+// isSynced is Synced; m.mu is held.
+func (m *Mirror) isSynced() bool {
+	select {
+	case <-m.synced:
+		return true
+	default:
+		return false
+	}
+}
+
+// Reset empties a mirror that does not run: it is as if it were new.
+func (m *Mirror) Reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.isSynced() {
+		m.synced = make(chan struct{})
+	}
+	m.kvs, m.rev, m.records, m.nodes, m.nodesAt = map[string]KV{}, 0, nil, nil, nil
+	m.wake()
 }
 
 // Changed is closed at the next change after this call. Take it before
@@ -128,6 +157,9 @@ func (m *Mirror) list(ctx context.Context) (rev int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kvs, m.rev = kvs, resp.Header.Revision
+	if !m.isSynced() {
+		close(m.synced)
+	}
 	m.wake()
 	return m.rev, nil
 }

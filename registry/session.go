@@ -21,6 +21,8 @@ const (
 	renewTry = time.Second
 	// grantTry bounds the wait for a new lease: the grant hangs while etcd has no leader.
 	grantTry = 2 * time.Second
+	// renewals is how often a lease is renewed in its time, so that a few that fail do not lose it.
+	renewals = 6
 	// renewAgain is how long after a failed attempt the next one comes.
 	renewAgain = 50 * time.Millisecond
 	// oldKept is for how long a lease is kept beside the one that took its place:
@@ -159,7 +161,7 @@ func (s *Session) keep() {
 			return
 		}
 		err := s.renew()
-		wait := min(s.ttl/6, renewTry)
+		wait := s.ttl / renewals
 		switch {
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
 			s.cancel(ErrLeaseLost)
