@@ -309,7 +309,6 @@ func (n *Node) queueLine(ctx context.Context) ([]string, error) {
 
 func (n *Node) runInfo(ctx context.Context, id string, line []string) (RunInfo, error) {
 	var spec Spec
-	st := State{Phase: Queued}
 	found, err := getJSON(ctx, n.etcd, n.keys.Spec(id), &spec)
 	if err != nil {
 		return RunInfo{}, err
@@ -317,7 +316,8 @@ func (n *Node) runInfo(ctx context.Context, id string, line []string) (RunInfo, 
 	if !found {
 		return RunInfo{}, noRun(id)
 	}
-	if _, err := getJSON(ctx, n.etcd, n.keys.State(id), &st); err != nil {
+	st, _, err := ReadState(ctx, n.etcd, n.keys, id)
+	if err != nil {
 		return RunInfo{}, err
 	}
 	return RunInfo{ID: id, Name: spec.Name, Archive: spec.Archive, Submitter: spec.Submitter, Submitted: spec.Submitted,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -81,7 +80,7 @@ func (d *driver) hopeless(fallen map[int64]string) *Failure {
 	var why *Failure
 	for _, r := range registry.Nodes(d.n.nodes) {
 		death, died := d.st.Deaths[r.ID]
-		m, member := d.st.member(r.ID)
+		m, member := d.memberOf(r.ID)
 		switch {
 		case r.Capacity <= 0 || r.Draining:
 		case died && death.Banned:
@@ -105,17 +104,14 @@ func (d *driver) scene(ctx context.Context, fallen map[int64]string) (scene, err
 	for _, r := range registry.Nodes(d.n.nodes) {
 		s.peers[r.ID] = peer{ID: r.ID, Name: r.Name, Boot: r.Boot, Capacity: r.Capacity, Weight: d.weight(r), Draining: r.Draining, Barred: d.barred(r.ID)}
 	}
-	kvs, _ := d.keys.All()
-	for key, kv := range kvs {
-		if id, ok := strings.CutPrefix(key, d.n.keys.Statuses(d.id)); ok {
-			var st Status
-			if json.Unmarshal(kv.Value, &st) == nil {
-				s.status[id] = st
-			}
-		}
+	p := d.st.Proposal
+	if p == nil {
+		return s, nil // nobody's word is needed
 	}
-	if d.st.Proposal == nil {
-		return s, nil
+	for _, m := range slices.Concat(d.st.Members, p.Members) {
+		if st, ok := d.statusOf(m.ID); ok {
+			s.status[m.ID] = st
+		}
 	}
 	old, err := d.tenure(ctx)
 	if err != nil {
@@ -286,7 +282,7 @@ func (d *driver) agreeing() bool {
 func (d *driver) withdraw(ctx context.Context, m move, fallen map[int64]string) error {
 	p := d.st.Proposal
 	for _, n := range p.Members {
-		if s, ok := d.said(n); ok && s.Epoch == p.Epoch && s.Phase == NodeFailed && !hasLife(d.st.Members, n.Incarnation) {
+		if s, ok := d.said(n); ok && s.Epoch == p.Epoch && s.Phase == NodeFailed && !d.isMember(n.Incarnation) {
 			d.refuseNewcomer(n, s.Failure)
 		}
 	}
@@ -331,6 +327,10 @@ func (d *driver) strike(ctx context.Context, m move, fallen map[int64]string) er
 	return d.advanceIf(ctx, "strike", d.stillGone(m.members, fallen), func(s *State) {
 		d.bury(s, fallen)
 		s.Members = slices.DeleteFunc(slices.Clone(s.Members), func(o Member) bool { return hasLife(m.members, o.Incarnation) })
+		s.Struck = slices.Clone(s.Struck)
+		for _, lost := range m.members {
+			s.Struck = append(s.Struck, lost.Incarnation)
+		}
 		s.Unowned += slots
 		d.markGaps(s, d.now(), nil)
 	}, records...)
@@ -373,7 +373,7 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 	err = d.advanceIf(ctx, "commit", d.stillGone(outs, fallen), func(s *State) {
 		d.bury(s, fallen)
 		s.Gone = append(s.Gone, handedOver(outs, fallen)...)
-		s.Epoch, s.From, s.Members, s.Proposal, s.Unowned = p.Epoch, p.From, p.Members, nil, unowned
+		s.Epoch, s.From, s.Members, s.Struck, s.Proposal, s.Unowned = p.Epoch, p.From, p.Members, nil, nil, unowned
 		s.Refill = s.Refill && len(p.Members) == 0
 		if len(p.Members) > 0 {
 			s.Dark = nil
@@ -467,7 +467,7 @@ func (d *driver) tellCommit(p *Proposal, outs []Member, fallen map[int64]string,
 	}
 	var joined []Member
 	for _, m := range p.Members {
-		if !hasLife(d.st.Members, m.Incarnation) {
+		if !d.isMember(m.Incarnation) {
 			joined = append(joined, m)
 		}
 	}

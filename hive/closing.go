@@ -80,7 +80,7 @@ func (d *driver) overForGood() (over []int64) {
 		c := d.n.inbox.of(number)
 		ended := c != nil && c.Stage >= StageEnded
 		silent := life.Gone && d.at() > finalAfter && d.now()-life.Proven > finalAfter
-		if (ended || silent) && (life.Replaced || !life.Gone) && !hasLife(d.st.Members, number) {
+		if (ended || silent) && (life.Replaced || !life.Gone) && !d.isMember(number) {
 			over = append(over, number)
 		}
 	}
@@ -113,7 +113,7 @@ func (d *driver) staleMarks(ctx context.Context, over lifeSet) (ops []clientv3.O
 
 // forget drops what this leader remembers of incarnations that have no share any more.
 func (d *driver) forget() {
-	gone := func(number int64) bool { return !hasLife(d.st.Members, number) }
+	gone := func(number int64) bool { return !d.isMember(number) }
 	maps.DeleteFunc(d.died, func(number int64, _ *Failure) bool { return gone(number) })
 	maps.DeleteFunc(d.diedAt, func(number int64, _ time.Duration) bool { return gone(number) })
 	maps.DeleteFunc(d.strained, func(number int64, _ bool) bool { return gone(number) })
@@ -142,7 +142,7 @@ func (d *driver) readLives(ctx context.Context) error {
 			continue
 		}
 		life := &Life{}
-		if json.Unmarshal(kv.Value, life) == nil && !hasLife(d.st.Members, number) {
+		if json.Unmarshal(kv.Value, life) == nil && !d.isMember(number) {
 			d.lives[number] = life
 		}
 	}

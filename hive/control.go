@@ -101,10 +101,9 @@ func (r request) done() clientv3.Op { return clientv3.OpDelete(r.key) }
 
 // serveControls serves the requests that came since the last one served, in their order.
 func (d *driver) serveControls(ctx context.Context) (done bool, err error) {
-	kvs, _ := d.keys.All()
 	var requests []request
-	for key, kv := range kvs {
-		if strings.HasPrefix(key, d.n.keys.Controls(d.id)) && kv.ModRev > d.st.Served {
+	for key, kv := range d.keys.Under(d.n.keys.Controls(d.id)) {
+		if kv.ModRev > d.st.Served {
 			r := request{key: key, rev: kv.ModRev}
 			if json.Unmarshal(kv.Value, &r.Control) == nil {
 				requests = append(requests, r)

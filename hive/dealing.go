@@ -21,8 +21,9 @@ type dealing struct {
 func (d dealing) allocs(epoch int) (members []Member, allocs []Alloc) {
 	members = slices.Concat(d.Members, d.Leavers)
 	for i, m := range members {
-		a := Alloc{Epoch: epoch, Incarnation: m.Incarnation, Share: d.shares[i]}
+		a := Alloc{Epoch: epoch, Incarnation: m.Incarnation, Boot: m.Boot, Share: d.shares[i]}
 		if i < len(d.Members) {
+			a.Member = true
 			a.Gains = d.gains[i]
 		}
 		allocs = append(allocs, a)

@@ -26,7 +26,7 @@ func (d *driver) weight(r registry.Node) int {
 	if w, ok := d.load.weights[r.ID]; ok {
 		return min(w, r.Capacity)
 	}
-	if m, ok := d.st.member(r.ID); ok && m.Boot == r.Boot && m.Weight > 0 && m.Weight < r.Capacity {
+	if m, ok := d.memberOf(r.ID); ok && m.Boot == r.Boot && m.Weight > 0 && m.Weight < r.Capacity {
 		return m.Weight // an earlier leader took it away
 	}
 	return r.Capacity

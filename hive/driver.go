@@ -23,6 +23,8 @@ import (
 const (
 	// driverTick is how often a run under way is looked at when nothing happens.
 	driverTick = 250 * time.Millisecond
+	// stepRest is for how long, for each member, a leader waits between two looks, but not longer than longestRest.
+	stepRest, longestRest = 50 * time.Microsecond, 50 * time.Millisecond
 	// stateTry bounds one attempt to write the state. It is short: when the answer is lost the state is read again, and a
 	// hive that waits to redeal a lost share sends too little meanwhile.
 	stateTry = 700 * time.Millisecond
@@ -48,7 +50,8 @@ type driver struct {
 	opts   options.Options
 	layout share.Plan
 	st     State
-	rev    int64 // of the state; 0 before there is one
+	rev    int64  // of the state; 0 before there is one
+	roster string // as etcd has it
 
 	born      time.Time     // when this driver began
 	entered   time.Time     // when it first saw the present phase
@@ -65,6 +68,8 @@ type driver struct {
 	silent    map[int64]bool
 	strained  map[int64]bool // lives that were said to be overloaded
 
+	words    map[string]wordOf // by node id
+	members  memberIndex
 	watch    *watchlist
 	died     map[int64]*Failure      // engines that ended by themselves
 	diedAt   map[int64]time.Duration // when that was first known, on the run's clock
@@ -99,7 +104,7 @@ type driver struct {
 
 func newDriver(l *leader, id string) *driver {
 	d := &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)), born: time.Now(),
-		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{}, diedAt: map[int64]time.Duration{},
+		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, words: map[string]wordOf{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{}, diedAt: map[int64]time.Duration{},
 		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}, known: DueCounts{}}
 	return d
 }
@@ -167,18 +172,36 @@ func (d *driver) Run(ctx context.Context) error {
 		case d.st.Phase != phase:
 			continue
 		}
+		often := false
 		select {
 		case <-keys:
+			often = true
 		case <-nodes:
 		case <-d.wake:
+			often = true
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if often {
+			d.rest(ctx, nodes)
 		}
 	}
 	// Also when the answer to the last write was lost.
 	d.l.retire(d.id, StateEvent{Run: d.id, Phase: Finished, Verdict: d.st.Verdict, Failure: d.st.Failure})
 	return nil
+}
+
+// rest waits a little in a large hive, where every look takes its time and nodes have something to say at any moment;
+// word that a node is gone ends it.
+func (d *driver) rest(ctx context.Context, nodes <-chan struct{}) {
+	t := time.NewTimer(min(time.Duration(len(d.st.Members))*stepRest, longestRest))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-nodes:
+	case <-ctx.Done():
+	}
 }
 
 // recover reads the state again after a step that failed: its write may have been done all the same. While etcd does
@@ -227,19 +250,12 @@ func (d *driver) read(ctx context.Context) error {
 }
 
 func (d *driver) readState(ctx context.Context) error {
-	resp, err := d.n.etcd.Get(ctx, d.n.keys.State(d.id))
+	st, rev, term, err := readState(ctx, d.n.etcd, d.n.keys, d.id)
 	if err != nil {
-		return fmt.Errorf("read the state: %w", err)
+		return err
 	}
 	was := d.st.Phase
-	d.term = resp.Header.RaftTerm
-	d.st, d.rev = State{Phase: Queued, Times: map[Phase]time.Time{}}, 0
-	if len(resp.Kvs) > 0 {
-		d.rev = resp.Kvs[0].ModRevision
-		if err := json.Unmarshal(resp.Kvs[0].Value, &d.st); err != nil {
-			return fmt.Errorf("read the state: %w", err)
-		}
-	}
+	d.st, d.rev, d.roster, d.term = st, rev, "", term
 	if d.st.Phase != was {
 		d.entered = time.Now()
 	}
@@ -264,7 +280,7 @@ func (d *driver) greet() {
 func (d *driver) announce() {
 	e := StateEvent{Run: d.id, Phase: d.st.Phase, Verdict: d.st.Verdict, Failure: d.st.Failure}
 	called := d.st.Phase == Setup && d.st.Traits.Setup || d.st.Phase == Teardown && d.st.Traits.Teardown
-	if m, ok := d.st.member(d.st.Duty); ok && called {
+	if m, ok := d.memberOf(d.st.Duty); ok && called {
 		e.Duty = m.Name
 	}
 	d.hub.publish(EventState, e)
@@ -290,26 +306,39 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(next)
+	puts, roster, err := d.statePuts(next)
 	if err != nil {
-		return fmt.Errorf("write the state: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.n.patience(stateTry))
 	defer cancel()
 	key := d.n.keys.State(d.id)
 	conds = append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", d.rev)}, conds...)
-	resp, err := d.l.write(ctx, name, conds, slices.Concat(ops, entries, []clientv3.Op{clientv3.OpPut(key, string(value))})...)
+	resp, err := d.l.write(ctx, name, conds, slices.Concat(ops, entries, puts)...)
 	if err != nil {
 		return err
 	}
 	moved := next.Phase != d.st.Phase
-	d.st, d.rev, d.term = next, resp.Header.Revision, resp.Header.RaftTerm
+	d.st, d.rev, d.roster, d.term = next, resp.Header.Revision, roster, resp.Header.RaftTerm
 	d.noted(written)
 	if moved {
 		d.entered = time.Now()
 		d.announce()
 	}
 	return nil
+}
+
+// statePuts write a state, and the roster if that has changed.
+func (d *driver) statePuts(next State) (puts []clientv3.Op, roster string, err error) {
+	state, roster, err := encodeState(next)
+	if err != nil {
+		return nil, "", err
+	}
+	puts = []clientv3.Op{clientv3.OpPut(d.n.keys.State(d.id), state)}
+	if roster != d.roster {
+		puts = append(puts, clientv3.OpPut(d.n.keys.Roster(d.id), roster))
+	}
+	return puts, roster, nil
 }
 
 // warn tells everybody what does not end the run.

@@ -23,6 +23,10 @@ const (
 	// agreementWrites is how many writes an agreement takes one after another: the beginning is named, marks are frozen,
 	// promises given, the commit written; and as much again for what a node has to do in between.
 	agreementWrites = 8
+	// memberLead is how much longer all of these are for each member beyond leadMembers: every one has to read what is
+	// proposed and to answer.
+	memberLead  = time.Millisecond
+	leadMembers = 100
 	// holdPatience is how long after its beginning a proposal waits for those who do not answer.
 	holdPatience = 3 * time.Second
 	// joinGather is how long a node that joined waits for others, so that several are dealt in at once.
@@ -127,16 +131,16 @@ func (s scene) fallen() (lost []Member) {
 // forgotten says whether a member lives that the proposal knows nothing of: it was given up and came back. Nobody would
 // ask it to let go.
 func (s scene) forgotten(p *Proposal) bool {
+	members, leaving := livesOf(p.Members), livesOf(p.Leaving)
 	return slices.ContainsFunc(s.st.Members, func(m Member) bool {
-		return !s.lost[m.Incarnation] && !hasLife(p.Members, m.Incarnation) && !hasLife(p.Leaving, m.Incarnation)
+		return !s.lost[m.Incarnation] && !members[m.Incarnation] && !leaving[m.Incarnation]
 	})
 }
 
 // within says whether one of some is in members.
 func (s scene) within(members, some []Member) bool {
-	return slices.ContainsFunc(members, func(m Member) bool {
-		return slices.ContainsFunc(some, func(o Member) bool { return o.Incarnation == m.Incarnation })
-	})
+	lives := livesOf(some)
+	return slices.ContainsFunc(members, func(m Member) bool { return lives[m.Incarnation] })
 }
 
 // redealLoss deals the share of lost members to the members that live.
@@ -153,9 +157,9 @@ func (s scene) redealLoss(fallen []Member, a *agenda) move {
 	return move{verb: propose, members: next, from: s.ahead(a.lead), why: "node " + nameList(fallen) + " lost"}
 }
 
-// farther is a lead for hosts that are as far apart as these.
+// farther is a lead for hosts that are as far apart, and as many, as these.
 func (s scene) farther(lead time.Duration) time.Duration {
-	return min(lead+leadTrips*s.trip, longestLead)
+	return min(lead+leadTrips*s.trip, longestLead) + s.more()
 }
 
 // ahead is a moment at which the next epoch may begin: after the present one, which may itself have yet to begin.
@@ -199,18 +203,18 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 		a.lead = 0
 		return move{verb: commit}
 	case s.refused(p):
-		a.lead = min(2*s.leadOf(a, planned), longestLead)
+		a.lead = min(2*s.leadOf(a, planned), s.longestLead())
 		if !planned {
 			return s.redealLoss(s.fallen(), a)
 		}
 		return move{verb: propose, members: p.Members, from: s.ahead(a.lead), why: p.Why}
-	case s.at-a.seen <= max(a.ahead, s.leadOf(a, planned))+holdPatience:
+	case s.at-a.seen <= max(a.ahead, s.leadOf(a, planned))+holdPatience+s.more():
 		return move{}
 	case planned:
 		a.blocked = s.at + retryAfter
 		return move{verb: withdraw, why: "not all nodes agreed in time"}
 	}
-	a.lead = min(2*s.leadOf(a, false), longestLead)
+	a.lead = min(2*s.leadOf(a, false), s.longestLead())
 	return s.redealLoss(s.fallen(), a)
 }
 
@@ -222,6 +226,14 @@ func (s scene) leadOf(a *agenda, planned bool) time.Duration {
 	return cmp.Or(a.lead, s.farther(lossLead))
 }
 
+// more is how much longer it takes to agree in a hive of many.
+func (s scene) more() time.Duration {
+	return time.Duration(max(0, len(s.st.Members)-leadMembers)) * memberLead
+}
+
+// longestLead bounds how far ahead an epoch begins.
+func (s scene) longestLead() time.Duration { return longestLead + s.more() }
+
 // plannedLead is how far ahead an epoch begins that is planned: those who send load have to hear of it in time, and to
 // promise to let go, and the commit has to be written. A planned change is never urgent, and a commit that comes late
 // leaves a hole in everybody's load.
@@ -229,18 +241,20 @@ func (s scene) plannedLead() time.Duration {
 	if len(s.st.Members) == 0 {
 		return s.farther(lossLead)
 	}
-	return min(max(s.farther(plannedLead), agreementWrites*s.etcd), longestLead)
+	return min(max(s.farther(plannedLead), agreementWrites*s.etcd), s.longestLead())
 }
 
 // becauseOfLoss says whether members are lost that the proposal leaves out.
 func (s scene) becauseOfLoss(p *Proposal) bool {
-	return slices.ContainsFunc(s.fallen(), func(m Member) bool { return !s.within(p.Members, []Member{m}) })
+	proposed := livesOf(p.Members)
+	return slices.ContainsFunc(s.fallen(), func(m Member) bool { return !proposed[m.Incarnation] })
 }
 
 // brokenNewcomer says whether a node that was to be dealt in is gone, or cannot be.
 func (s scene) brokenNewcomer(p *Proposal) bool {
+	members := livesOf(s.st.Members)
 	return slices.ContainsFunc(p.Members, func(m Member) bool {
-		if n, ok := s.peers[m.ID]; s.lost[m.Incarnation] || !s.within(s.st.Members, []Member{m}) && (!ok || n.Boot != m.Boot) {
+		if n, ok := s.peers[m.ID]; s.lost[m.Incarnation] || !members[m.Incarnation] && (!ok || n.Boot != m.Boot) {
 			return true
 		}
 		st, ok := s.said(m)
@@ -318,9 +332,13 @@ func (s scene) wishes() (next []Member, reasons []string, urgent bool) {
 		room += max(0, r.Capacity-m.VUs)
 		next = append(next, r)
 	}
+	in := make(map[string]bool, len(s.st.Members))
+	for _, m := range s.st.Members {
+		in[m.ID] = true
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
 		p := s.peers[id]
-		if _, in := s.st.member(id); in || p.Capacity <= 0 || p.Draining || p.Barred {
+		if in[id] || p.Capacity <= 0 || p.Draining || p.Barred {
 			continue
 		}
 		m := Member{ID: p.ID, Name: p.Name, Boot: p.Boot, Capacity: p.Capacity, Weight: cmp.Or(p.Weight, p.Capacity)}

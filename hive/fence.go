@@ -2,8 +2,9 @@ package hive
 
 import (
 	"context"
-	"encoding/json"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // keepFence moves the fence of an engine with the lease of the node, until ctx
@@ -103,16 +104,12 @@ func (l *life) mayOpen(ctx context.Context, p *place) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
-	resp, err := l.t.n.etcd.Get(ctx, l.t.n.keys.State(l.t.run))
+	resp, err := l.t.n.etcd.Get(ctx, l.t.n.keys.State(l.t.run), clientv3.WithKeysOnly())
 	if err != nil || len(resp.Kvs) == 0 {
 		return false
 	}
-	var st State
-	if json.Unmarshal(resp.Kvs[0].Value, &st) != nil {
-		return false
-	}
-	m, ok := st.member(l.t.n.info.ID)
-	if !ok || !l.t.mine(m) || m.Incarnation != l.inc {
+	st, rev := l.t.now()
+	if rev < resp.Kvs[0].ModRevision || !l.t.has(st, l.inc) {
 		return false
 	}
 	l.mu.Lock()

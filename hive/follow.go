@@ -30,7 +30,6 @@ type follower struct {
 	share    share.Share                  // in it
 	held     int                          // epoch of the proposal that a promise was made about; 0 for none
 	heldFrom time.Duration                // its beginning
-	allocs   map[int]*Alloc               // of epochs from the present one on; nil for one that this life has no part in
 	going    map[int]bool                 // slots given up whose VUs have not ended
 	released map[int]executor.Handover    // and those whose VUs have, of the last two epochs
 	coming   map[int]Gain                 // slots that another node has yet to let go
@@ -45,9 +44,9 @@ type follower struct {
 
 // step does what the state asks of this life, and says when to look again if
 // nothing happens. It is called again soon when it fails.
-func (l *life) step(ctx context.Context, st State) (time.Duration, error) {
-	if l.allocs == nil {
-		l.allocs, l.going, l.released = map[int]*Alloc{}, map[int]bool{}, map[int]executor.Handover{}
+func (l *life) step(ctx context.Context, st ownState) (time.Duration, error) {
+	if l.going == nil {
+		l.going, l.released = map[int]bool{}, map[int]executor.Handover{}
 		l.coming, l.taking, l.scales = map[int]Gain{}, map[int64]context.CancelFunc{}, map[string]Scale{}
 	}
 	if l.out {
@@ -57,19 +56,18 @@ func (l *life) step(ctx context.Context, st State) (time.Duration, error) {
 		l.bury(f)
 		return idle, nil
 	}
-	m, member := st.member(l.t.n.info.ID)
-	member = member && l.t.mine(m) && m.Incarnation == l.inc
+	member := l.t.has(st, l.inc)
 	switch st.Phase {
 	case Preparing, Ready, Setup:
 		if !member {
 			l.retire()
 			return idle, nil
 		}
-		return idle, l.prepare(ctx, st)
+		return idle, l.prepare(st)
 	case Running:
 		return l.run(ctx, st, member)
 	case Draining, Teardown:
-		l.drain(st)
+		l.drain(st.State)
 	}
 	return idle, nil
 }
@@ -86,36 +84,20 @@ func (l *life) deadly() *Failure {
 	return l.died
 }
 
-// allocOf reads what this life is to do in an epoch; nil when it has no part in it.
-func (l *life) allocOf(ctx context.Context, epoch int) (*Alloc, error) {
-	if a, ok := l.allocs[epoch]; ok {
-		return a, nil
+// part is an allocation if it is for this life; nil when it has no part in the epoch.
+func (l *life) part(a *Alloc) *Alloc {
+	if a == nil || a.Incarnation != l.inc {
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, etcdTry)
-	defer cancel()
-	a := new(Alloc)
-	found, err := getJSON(ctx, l.t.n.etcd, l.t.n.keys.Alloc(l.t.run, epoch, l.t.n.info.ID), a)
-	if err != nil {
-		return nil, err
-	}
-	if !found || a.Incarnation != l.inc {
-		a = nil
-	}
-	l.allocs[epoch] = a
-	maps.DeleteFunc(l.allocs, func(e int, _ *Alloc) bool { return e < min(l.epoch, epoch) })
-	return a, nil
+	return a
 }
 
 var errNoAlloc = errors.New("there is no allocation for this node")
 
 // prepare initialises this life's VUs before the load begins.
-func (l *life) prepare(ctx context.Context, st State) error {
-	a, err := l.allocOf(ctx, st.Epoch)
-	if err != nil {
-		return err
-	}
+func (l *life) prepare(st ownState) error {
+	a := l.part(st.now)
 	if a == nil {
-		delete(l.allocs, st.Epoch)
 		return errNoAlloc
 	}
 	l.tellReady(st.Epoch, l.warm(a))
@@ -139,27 +121,27 @@ func (l *life) tellReady(epoch int, ready bool) {
 }
 
 // run follows the epochs of a run whose load is being sent.
-func (l *life) run(ctx context.Context, st State, member bool) (time.Duration, error) {
+func (l *life) run(ctx context.Context, st ownState, member bool) (time.Duration, error) {
 	p := st.Proposal
-	proposed := p != nil && slices.ContainsFunc(p.Members, func(m Member) bool { return m.Incarnation == l.inc })
+	next := l.part(st.next)
 	if l.epoch == 0 {
 		switch {
 		case member:
 			return idle, l.begin(ctx, st)
-		case proposed:
-			return idle, l.join(ctx, p)
+		case next != nil && next.Member:
+			return idle, l.join(ctx, p, next)
 		}
 		l.retire()
 		return idle, nil
 	}
-	l.tellClock(st)
+	l.tellClock(st.State)
 	if st.Epoch > l.epoch {
-		if err := l.commit(ctx, st, member); err != nil || l.out {
+		if err := l.commit(ctx, st); err != nil || l.out {
 			return idle, err
 		}
 	}
 	if p != nil && p.Epoch > l.epoch {
-		if err := l.consider(ctx, p); err != nil {
+		if err := l.consider(ctx, p, next); err != nil {
 			return idle, err
 		}
 	} else if l.held != 0 {
@@ -182,15 +164,7 @@ func (l *life) run(ctx context.Context, st State, member bool) (time.Duration, e
 }
 
 // join gets ready for an epoch that is to be this life's first.
-func (l *life) join(ctx context.Context, p *Proposal) error {
-	a, err := l.allocOf(ctx, p.Epoch)
-	if err != nil {
-		return err
-	}
-	if a == nil {
-		delete(l.allocs, p.Epoch)
-		return errNoAlloc
-	}
+func (l *life) join(ctx context.Context, p *Proposal, a *Alloc) error {
 	ready := l.warm(a) && l.t.clock.generation() > 0
 	if ready {
 		if _, err := l.t.setupData(ctx); err != nil {
@@ -202,11 +176,8 @@ func (l *life) join(ctx context.Context, p *Proposal) error {
 }
 
 // begin starts the load, in the epoch that is present.
-func (l *life) begin(ctx context.Context, st State) error {
-	a, err := l.allocOf(ctx, st.Epoch)
-	if err != nil {
-		return err
-	}
+func (l *life) begin(ctx context.Context, st ownState) error {
+	a := l.part(st.now)
 	if a == nil {
 		l.retire()
 		return nil
@@ -223,7 +194,7 @@ func (l *life) begin(ctx context.Context, st State) error {
 		}
 		return nil // what is missing wakes this life
 	}
-	epoch, err := l.epochOf(ctx, st, a)
+	epoch, err := l.epochOf(ctx, st.State, a)
 	if err != nil {
 		return err
 	}
@@ -239,7 +210,7 @@ func (l *life) begin(ctx context.Context, st State) error {
 	l.t.clock.follow(l, e.Adjust)
 	l.await(ctx, a)
 	l.load(ctx, e, epoch, data)
-	l.tellClock(st)
+	l.tellClock(st.State)
 	number := &l.mail.epoch
 	number.Store(int64(st.Epoch))
 	l.beside(ctx, func(ctx context.Context) { l.keepMarks(ctx, e, func() int { return int(number.Load()) }) })
@@ -315,11 +286,7 @@ func (l *life) tellClock(st State) {
 
 // consider does what a proposal asks of a running life: its new VUs are
 // initialised, and once the epoch has a beginning the promise is given.
-func (l *life) consider(ctx context.Context, p *Proposal) error {
-	a, err := l.allocOf(ctx, p.Epoch)
-	if err != nil {
-		return err
-	}
+func (l *life) consider(ctx context.Context, p *Proposal, a *Alloc) error {
 	next := nothingOf(l.share.Plan())
 	ready := true
 	if a != nil {
@@ -416,17 +383,13 @@ func (l *life) sayWhole(s *Status) {
 }
 
 // commit takes the run's present epoch over, or leaves the run.
-func (l *life) commit(ctx context.Context, st State, member bool) error {
-	a, err := l.allocOf(ctx, st.Epoch)
-	if err != nil {
-		return err
-	}
-	lost := slices.ContainsFunc(st.Gone, func(g Gone) bool { return g.Incarnation == l.inc && g.Lost })
-	if a == nil || lost {
+func (l *life) commit(ctx context.Context, st ownState) error {
+	a := l.part(st.now)
+	if a == nil || slices.Contains(st.Struck, l.inc) {
 		l.retire()
 		return nil
 	}
-	epoch, err := l.epochOf(ctx, st, a)
+	epoch, err := l.epochOf(ctx, st.State, a)
 	if err != nil {
 		return err
 	}

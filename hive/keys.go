@@ -19,6 +19,7 @@ import "fmt"
 //	blobs/<sha256>/...        node that takes it   agents              -      the archive in chunks (package archive)
 //	runs/<run>/spec           submitting node      all                 -      Spec
 //	runs/<run>/state          leader               all                 -      State
+//	runs/<run>/roster         leader               leader, API         -      Roster: the members that the state is about
 //	runs/<run>/plan           leader               clients             -      Plan
 //	runs/<run>/alloc/<epoch>/<node>  leader        that node           -      Alloc
 //	runs/<run>/work/<epoch>/<node>   leader        that node           -      []share.Work by scenario, written with the commit of the epoch
@@ -59,6 +60,7 @@ func (k Keys) Ref(digest, run string) string { return k.RefsOf(digest) + run }
 func (k Keys) Run(run string) string         { return k.Runs() + run + "/" }
 func (k Keys) Spec(run string) string        { return k.Run(run) + "spec" }
 func (k Keys) State(run string) string       { return k.Run(run) + "state" }
+func (k Keys) Roster(run string) string      { return k.Run(run) + "roster" }
 func (k Keys) Plan(run string) string        { return k.Run(run) + "plan" }
 func (k Keys) Allocs(run string) string      { return k.Run(run) + "alloc/" }
 func (k Keys) AllocsOf(run string, epoch int) string {

@@ -28,6 +28,8 @@ const (
 	// heldBytes is how much of etcd's database the results of runs that are over may take; the newest is kept however
 	// large it is.
 	heldBytes = 64 << 20
+	// maxTxn is how many bytes it is given, beside what goes with it; etcd takes 1.5 MiB.
+	maxTxn = 512 << 10
 )
 
 // leader is one term of leadership: it serves the queue, drives the run whose
@@ -183,6 +185,18 @@ func (l *leader) write(ctx context.Context, name string, conds []clientv3.Cmp, o
 	return resp, err
 }
 
+// inBatches cuts writes into transactions of at most so many operations, and of a length that etcd takes.
+func inBatches(ops []clientv3.Op, most int) (batches [][]clientv3.Op) {
+	first, size := 0, 0
+	for i, op := range ops {
+		if size += len(op.KeyBytes()) + len(op.ValueBytes()); i > first && (i-first == most || size > maxTxn) {
+			batches = append(batches, ops[first:i])
+			first, size = i, len(op.KeyBytes())+len(op.ValueBytes())
+		}
+	}
+	return append(batches, ops[first:])
+}
+
 // putter is write for one key, as those who store in chunks want it.
 func (l *leader) putter(name string) func(ctx context.Context, key, value string, opts ...clientv3.OpOption) error {
 	return func(ctx context.Context, key, value string, opts ...clientv3.OpOption) error {
@@ -211,9 +225,9 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 	if err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
-	state, err := json.Marshal(st)
+	state, roster, err := encodeState(st)
 	if err != nil {
-		return fmt.Errorf("result: %w", err)
+		return err
 	}
 	var spec Spec
 	if _, err := getJSON(ctx, l.n.etcd, k.Spec(id), &spec); err != nil {
@@ -221,7 +235,8 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 	}
 	ops := []clientv3.Op{
 		clientv3.OpPut(k.Result(id), string(meta)),
-		clientv3.OpPut(k.State(id), string(state)),
+		clientv3.OpPut(k.State(id), state),
+		clientv3.OpPut(k.Roster(id), roster),
 		clientv3.OpDelete(k.Queued(id)),
 		clientv3.OpDelete(k.Ref(spec.Archive, id)),
 		clientv3.OpDelete(k.Allocs(id), clientv3.WithPrefix()),

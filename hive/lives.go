@@ -52,14 +52,13 @@ func (d *driver) recordLives(ctx context.Context, outs []Member, until time.Dura
 		d.lives[m.Incarnation] = life
 		ops = append(ops, clientv3.OpPut(d.n.keys.Life(d.id, m.Incarnation), string(value)))
 	}
-	for len(ops) > maxOps/2 { // the rest goes with the state
-		batch := ops[:maxOps/2]
+	batches := inBatches(ops, maxOps/2)
+	for _, batch := range batches[:len(batches)-1] { // the rest goes with the state
 		if _, err := d.l.write(ctx, "lives", nil, batch...); err != nil {
 			return nil, err
 		}
-		ops = ops[len(batch):]
 	}
-	return ops, nil
+	return batches[len(batches)-1], nil
 }
 
 // ledger accounts for everything that the run planned. over says that no more is to come.
@@ -72,7 +71,7 @@ func (d *driver) ledger(over bool) ([]ScenarioLedger, []string) {
 	}
 	fallen := d.fallen()
 	for number := range d.lives {
-		if !hasLife(d.st.Members, number) && !d.closed.Lives.has(number) {
+		if !d.isMember(number) && !d.closed.Lives.has(number) {
 			in.Lives = append(in.Lives, d.lifeOf(number))
 		}
 	}

@@ -2,6 +2,7 @@ package hive
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,21 +32,20 @@ func (d *driver) findLost(ctx context.Context) error {
 	watched := slices.Clone(d.st.Members)
 	if p := d.st.Proposal; p != nil {
 		for _, m := range p.Members {
-			if !hasLife(watched, m.Incarnation) {
+			if !d.isMember(m.Incarnation) {
 				watched = append(watched, m)
 			}
 		}
 	}
-	gone := map[int64]bool{}
+	var missing []Member
 	for _, m := range watched {
-		if r, ok := records[m.ID]; ok && r.Boot == m.Boot {
-			continue
+		if r, ok := records[m.ID]; !ok || r.Boot != m.Boot {
+			missing = append(missing, m)
 		}
-		alive, err := d.alive(ctx, m)
-		if err != nil {
-			return err
-		}
-		gone[m.Incarnation] = !alive
+	}
+	gone, err := d.goneOf(ctx, missing)
+	if err != nil {
+		return err
 	}
 	there := func(m Member) bool { return !gone[m.Incarnation] }
 	back, began, ended := d.watch.note(d.at(), watched, there, d.proven)
@@ -184,6 +184,29 @@ func (d *driver) alive(ctx context.Context, m Member) (bool, error) {
 		return false, fmt.Errorf("is node %s alive: %w", m.Name, err)
 	}
 	return found && r.Boot == m.Boot, nil
+}
+
+// goneOf asks etcd itself which of the members that the mirror does not show are not in the hive.
+func (d *driver) goneOf(ctx context.Context, missing []Member) (map[int64]bool, error) {
+	gone := map[int64]bool{}
+	for some := range slices.Chunk(missing, maxOps) {
+		reads := make([]clientv3.Op, len(some))
+		for i, m := range some {
+			reads[i] = clientv3.OpGet(d.n.keys.Nodes() + m.ID)
+		}
+		one, cancel := context.WithTimeout(ctx, etcdTry)
+		resp, err := d.n.etcd.Txn(one).Then(reads...).Commit()
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("which of %d nodes are alive: %w", len(missing), err)
+		}
+		for i, m := range some {
+			var r registry.Node
+			kvs := resp.Responses[i].GetResponseRange().Kvs
+			gone[m.Incarnation] = len(kvs) == 0 || json.Unmarshal(kvs[0].Value, &r) != nil || r.Boot != m.Boot
+		}
+	}
+	return gone, nil
 }
 
 // drainable says whether a node may leave: nil, or a refusal in words.

@@ -61,9 +61,16 @@ func (d *driver) allGone(ctx context.Context) (bool, error) {
 	if d.st.Phase != Running || len(d.st.Members) == 0 {
 		return false, nil
 	}
+	if d.reappeared() {
+		return false, nil
+	}
+	gone, err := d.goneOf(ctx, d.st.Members)
+	if err != nil {
+		return false, err
+	}
 	for _, m := range d.st.Members {
-		if alive, err := d.alive(ctx, m); alive || err != nil {
-			return false, err
+		if !gone[m.Incarnation] {
+			return false, nil
 		}
 	}
 	return true, nil
@@ -265,7 +272,7 @@ func (d *driver) goOn(ctx context.Context) error {
 			s.Gone = append(s.Gone, Gone{Member: m, Lost: true, Proven: down, Reason: fallen[m.Incarnation]})
 		}
 		s.Tried++
-		s.Epoch, s.From, s.Members, s.Proposal, s.Unowned, s.Refill = s.Tried, down, nil, nil, d.layout.Slots, true
+		s.Epoch, s.From, s.Members, s.Struck, s.Proposal, s.Unowned, s.Refill = s.Tried, down, nil, nil, nil, d.layout.Slots, true
 		s.Dark = &Dark{From: down, Wall: d.wallAt(down)}
 		s.Anchor = Anchor{Node: d.n.info.ID, Boot: d.n.boot, At: d.n.clock.Now(), Run: run, Gen: s.Anchor.Gen + 1}
 		d.markGaps(s, down, map[int64]Alloc{})

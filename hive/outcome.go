@@ -111,7 +111,7 @@ func (d *driver) nodeResults() []NodeResult {
 	fallen := d.fallen()
 	lives := make([]Gone, 0, len(d.st.Gone)+len(d.st.Members))
 	for _, g := range d.st.Gone {
-		if !hasLife(d.st.Members, g.Incarnation) {
+		if !d.isMember(g.Incarnation) {
 			lives = append(lives, g)
 		}
 	}

@@ -106,7 +106,7 @@ func (d *driver) putAllocs(ctx context.Context, epoch int, deal dealing) error {
 		byLife[m.Incarnation] = allocs[i]
 		ops = append(ops, clientv3.OpPut(d.n.keys.Alloc(d.id, epoch, m.ID), string(value)))
 	}
-	for batch := range slices.Chunk(ops, maxOps) {
+	for _, batch := range inBatches(ops, maxOps) {
 		if _, err := d.l.write(ctx, "allocations", nil, batch...); err != nil {
 			return fmt.Errorf("write allocations: %w", err)
 		}
@@ -151,7 +151,7 @@ func (d *driver) dealAgain(ctx context.Context) (changed bool, err error) {
 func (d *driver) redealUnbegun(ctx context.Context, fallen map[int64]string, lost []Member, f *Failure) error {
 	var members []Member
 	for _, m := range d.candidates() {
-		if was, ok := d.st.member(m.ID); !ok || fallen[was.Incarnation] == "" {
+		if was, ok := d.memberOf(m.ID); !ok || fallen[was.Incarnation] == "" {
 			members = append(members, m)
 		}
 	}
@@ -165,7 +165,7 @@ func (d *driver) redealUnbegun(ctx context.Context, fallen map[int64]string, los
 	}
 	epoch, lives := d.st.Tried+1, d.st.Lives
 	for i, m := range members {
-		if was, ok := d.st.member(m.ID); ok && was.Boot == m.Boot {
+		if was, ok := d.memberOf(m.ID); ok && was.Boot == m.Boot {
 			members[i].Incarnation = was.Incarnation
 			continue
 		}
@@ -261,11 +261,8 @@ func (d *driver) status(m Member) (s Status, ok bool) {
 
 // said is the last word of an incarnation, of whatever epoch.
 func (d *driver) said(m Member) (s Status, ok bool) {
-	kv, ok := d.keys.Get(d.n.keys.Status(d.id, m.ID))
-	if !ok || json.Unmarshal(kv.Value, &s) != nil {
-		return Status{}, false
-	}
-	return s, s.Incarnation == m.Incarnation
+	s, ok = d.statusOf(m.ID)
+	return s, ok && s.Incarnation == m.Incarnation
 }
 
 func (d *driver) duty(key string) (duty Duty, ok bool) {
@@ -579,7 +576,7 @@ func (d *driver) onDuty(duty Duty) Member {
 	if duty.Boot != "" {
 		return m
 	}
-	if was, ok := d.st.member(duty.Node); ok {
+	if was, ok := d.memberOf(duty.Node); ok {
 		return was
 	}
 	if r, ok := d.n.find(duty.Node); ok {
@@ -590,7 +587,7 @@ func (d *driver) onDuty(duty Duty) Member {
 
 // lostNode says whether a node was a member and is lost.
 func (d *driver) lostNode(id string) bool {
-	m, ok := d.st.member(id)
+	m, ok := d.memberOf(id)
 	return ok && d.fallen()[m.Incarnation] != ""
 }
 
@@ -605,7 +602,7 @@ func (d *driver) substitute() string {
 }
 
 func (d *driver) nameOf(id string) string {
-	if m, ok := d.st.member(id); ok {
+	if m, ok := d.memberOf(id); ok {
 		return m.Name
 	}
 	if r, ok := d.n.find(id); ok {

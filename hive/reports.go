@@ -14,7 +14,7 @@ func (d *driver) progress() Progress {
 	var parts []Progress
 	for _, c := range d.n.inbox.all() {
 		p := c.Progress
-		if !hasLife(d.st.Members, c.Incarnation) {
+		if !d.isMember(c.Incarnation) {
 			p.VUs, p.VUsMax, p.Scenarios = 0, 0, nil
 		}
 		parts = append(parts, p)
@@ -116,7 +116,7 @@ func (d *driver) passOn(ctx context.Context) {
 		folded = f.Seq
 	}
 	for _, c := range d.n.inbox.all() {
-		if !hasLife(d.st.Members, c.Incarnation) {
+		if !d.isMember(c.Incarnation) {
 			gone += 1 + c.Seq
 		}
 	}
@@ -127,7 +127,7 @@ func (d *driver) passOn(ctx context.Context) {
 	if !ok {
 		return
 	}
-	bodies, err := d.n.inbox.pending(func(life int64) bool { return !hasLife(d.st.Members, life) })
+	bodies, err := d.n.inbox.pending(func(life int64) bool { return !d.isMember(life) })
 	if err != nil || len(bodies) == 0 {
 		d.deputy, d.folded = id, folded+gone
 		return

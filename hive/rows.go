@@ -276,7 +276,7 @@ func (d *driver) moveShared(i int, r *rowsOf, p *Proposal, old, next map[int64]A
 	same := len(p.Members) == len(d.st.Members) && len(r.Loose) == 0
 	for _, m := range p.Members {
 		was, ok := old[m.Incarnation]
-		same = same && ok && hasLife(d.st.Members, m.Incarnation) && was.Share.VUs(i) == next[m.Incarnation].Share.VUs(i)
+		same = same && ok && d.isMember(m.Incarnation) && was.Share.VUs(i) == next[m.Incarnation].Share.VUs(i)
 	}
 	if same {
 		return r

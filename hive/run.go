@@ -117,9 +117,9 @@ type Proposal struct {
 	Epoch int `json:"epoch"`
 	// From is when it is to begin on the run's clock; negative while the nodes that gain slots initialise their VUs.
 	From    time.Duration `json:"from"`
-	Members []Member      `json:"members"`
+	Members []Member      `json:"-"` // see [Roster]
 	// Leaving are living members of the present epoch that own nothing in this one; they have allocations all the same.
-	Leaving []Member `json:"leaving,omitempty"`
+	Leaving []Member `json:"-"`
 	Why     string   `json:"why"`
 }
 
@@ -154,7 +154,8 @@ type Halt struct {
 	By string        `json:"by,omitempty"`
 }
 
-// State is a run as the leader drives it; only the leader writes it.
+// State is a run as the leader drives it; only the leader writes it. What it says of each member lies beside it, as the
+// [Roster], which nodes do not read: each has its own [Alloc].
 type State struct {
 	Phase Phase `json:"phase"`
 	Epoch int   `json:"epoch"`
@@ -162,11 +163,13 @@ type State struct {
 	From     time.Duration `json:"from,omitempty"`
 	Proposal *Proposal     `json:"proposal,omitempty"`
 	Lives    int64         `json:"lives,omitempty"` // incarnations numbered so far
-	Gone     []Gone        `json:"gone,omitempty"`
-	Unowned  int           `json:"unowned,omitempty"` // slots that no node has room for
-	Halt     *Halt         `json:"halt,omitempty"`    // set while the run is paused, or is about to be
-	Scales   []Scale       `json:"scales,omitempty"`  // of externally-controlled scenarios; the last one of each
-	Events   int64         `json:"events,omitempty"`  // entries of the timeline written so far
+	Gone     []Gone        `json:"-"`               // see [Roster]
+	// Struck are the incarnations that were members of Epoch and are lost, while nobody takes their share.
+	Struck  []int64 `json:"struck,omitempty"`
+	Unowned int     `json:"unowned,omitempty"` // slots that no node has room for
+	Halt    *Halt   `json:"halt,omitempty"`    // set while the run is paused, or is about to be
+	Scales  []Scale `json:"scales,omitempty"`  // of externally-controlled scenarios; the last one of each
+	Events  int64   `json:"events,omitempty"`  // entries of the timeline written so far
 	// Tried is the highest number that an epoch was proposed under; numbers are not used twice.
 	Tried int `json:"tried,omitempty"`
 	// GoneBefore are how many entries of Gone were dropped, the oldest first.
@@ -191,7 +194,7 @@ type State struct {
 	Verdict   Verdict       `json:"verdict,omitempty"` // once finished
 	// Failure is the first thing that went wrong; later ones do not replace it.
 	Failure *Failure `json:"failure,omitempty"`
-	Members []Member `json:"members,omitempty"`
+	Members []Member `json:"-"`              // see [Roster]
 	Duty    string   `json:"duty,omitempty"` // id of the node named for setup or teardown
 	Traits  Traits   `json:"traits"`
 	// Metrics are the definitions that the script adds, as the nodes report them.
@@ -243,9 +246,12 @@ type MetricDef struct {
 // Alloc is what one node is to execute in an epoch. It takes effect when State
 // names that epoch; its Work is complete only then (see [Keys.Work]).
 type Alloc struct {
-	Epoch       int         `json:"epoch"`
-	Incarnation int64       `json:"incarnation"`
-	Share       share.Share `json:"share"`
+	Epoch       int    `json:"epoch"`
+	Incarnation int64  `json:"incarnation"`
+	Boot        string `json:"boot"` // of the process that it is for
+	// Member says that the node is a member of the epoch; one that is not leaves with it.
+	Member bool        `json:"member,omitempty"`
+	Share  share.Share `json:"share"`
 	// Gains are the slots that living nodes have to let go before this one starts them.
 	Gains []Gain `json:"gains,omitempty"`
 }

@@ -34,7 +34,7 @@ type task struct {
 	bare   Engine     // for duties, when there is no incarnation to do them; nil otherwise
 
 	mu      sync.Mutex // guards what follows
-	present State
+	present ownState
 	rev     int64   // of present; 0 before the first
 	lives   []*life // in the order of their incarnations
 	closed  bool    // no more lives are made
@@ -112,8 +112,14 @@ func (t *task) follow(ctx context.Context) error {
 				t.n.store().drop(t.run)
 				return nil
 			}
-			t.see(ctx, st, kv.ModRev)
-			t.serve(ctx, &d, st)
+			if own, err := t.ownPart(ctx, st, kv.ModRev); err == nil {
+				t.see(ctx, own, kv.ModRev)
+				t.serve(ctx, &d, st)
+			} else if ctx.Err() == nil {
+				t.n.log.Debug("what this node is to do in the run is not known yet", "run", t.run, "reason", err)
+				pause(ctx, etcdAgain/4)
+				continue
+			}
 		}
 		select {
 		case <-changed:
@@ -125,8 +131,8 @@ func (t *task) follow(ctx context.Context) error {
 
 // see takes a state over, and makes the lives that it names and that are not
 // there yet.
-func (t *task) see(ctx context.Context, st State, rev int64) {
-	t.clock.see(st)
+func (t *task) see(ctx context.Context, st ownState, rev int64) {
+	t.clock.see(st.State)
 	t.mu.Lock()
 	t.present, t.rev = st, rev
 	t.mu.Unlock()
@@ -140,22 +146,22 @@ func (t *task) see(ctx context.Context, st State, rev int64) {
 
 // named are the incarnations of this process that the state knows as members
 // of its epoch or of the proposed one, in order.
-func (t *task) named(st State) (incs []int64) {
-	members := st.Members
-	if st.Proposal != nil {
-		members = append(slices.Clone(members), st.Proposal.Members...)
+func (t *task) named(st ownState) (incs []int64) {
+	if st.now != nil && t.has(st, st.now.Incarnation) {
+		incs = append(incs, st.now.Incarnation)
 	}
-	for _, m := range members {
-		if t.mine(m) && !slices.Contains(incs, m.Incarnation) {
-			incs = append(incs, m.Incarnation)
-		}
+	if a := st.next; a != nil && a.Member && a.Boot == t.n.boot && !slices.Contains(incs, a.Incarnation) {
+		incs = append(incs, a.Incarnation)
 	}
 	slices.Sort(incs)
 	return incs
 }
 
-// mine says whether a member is this node as it lives now.
-func (t *task) mine(m Member) bool { return m.ID == t.n.info.ID && m.Boot == t.n.boot }
+// has says whether an incarnation is this process, and a member of the present epoch.
+func (t *task) has(st ownState, inc int64) bool {
+	a := st.now
+	return a != nil && a.Member && a.Boot == t.n.boot && a.Incarnation == inc && !slices.Contains(st.Struck, inc)
+}
 
 // bear begins a life.
 func (t *task) bear(ctx context.Context, inc int64) *life {
@@ -188,7 +194,7 @@ func (t *task) all() []*life {
 }
 
 // now is the state as last seen, and its revision.
-func (t *task) now() (State, int64) {
+func (t *task) now() (ownState, int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.present, t.rev

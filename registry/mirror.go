@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,6 +125,20 @@ func (m *Mirror) All() (map[string]KV, int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.kvs), m.rev
+}
+
+// Under returns the mirrored keys that begin with prefix. The values are
+// shared; do not modify them.
+func (m *Mirror) Under(prefix string) map[string]KV {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kvs := map[string]KV{}
+	for key, kv := range m.kvs {
+		if strings.HasPrefix(key, prefix) {
+			kvs[key] = kv
+		}
+	}
+	return kvs
 }
 
 // Get returns one mirrored key.

@@ -265,7 +265,7 @@ func (s *scene) tellSizes() error {
 		return sizes, nil
 	}
 	k := s.see.Keys()
-	for _, part := range []struct{ name, key string }{{"state", k.State(s.run)}, {"allocations", k.Allocs(s.run)}, {"statuses", k.Statuses(s.run)},
+	for _, part := range []struct{ name, key string }{{"state", k.State(s.run)}, {"roster", k.Roster(s.run)}, {"allocations", k.Allocs(s.run)}, {"statuses", k.Statuses(s.run)},
 		{"node records", k.Nodes()}, {"candidates", k.Leader()}, {"everything of the run", k.Run(s.run)}} {
 		sizes, err := get(part.key)
 		if err != nil {

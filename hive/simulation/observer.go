@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -92,9 +91,15 @@ func (o *Observer) AwaitState(ctx context.Context, run string, is func(hive.Stat
 	defer cancel()
 	wg.Go(func() { _ = m.Run(ctx) }) // ends with ctx and has nothing else to say
 	err = await(ctx, m, func() bool {
-		kv, ok := m.Get(o.keys.State(run))
-		st = hive.State{}
-		return ok && json.Unmarshal(kv.Value, &st) == nil && is(st)
+		if _, ok := m.Get(o.keys.State(run)); !ok {
+			return false
+		}
+		next, _, err := hive.ReadState(ctx, o.client, o.keys, run)
+		if err != nil {
+			return false
+		}
+		st = next
+		return is(st)
 	})
 	if err != nil {
 		err = fmt.Errorf("%w (the run is %s in epoch %d, epoch %d is proposed)", err, st.Phase, st.Epoch, proposed(st))
