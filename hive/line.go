@@ -113,6 +113,7 @@ func (n *Node) keepRecords(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if n.awaitClose(ctx, true) {
 			n.mirrorRecords(ctx)
+			pause(ctx, idleWatch) // while nobody leads, the last line may name this node wrongly
 		}
 	}
 	return ctx.Err()
@@ -212,19 +213,26 @@ func (n *Node) lookUp(ctx context.Context, id string) (r registry.Node, ok bool,
 func (l *leader) keepLine(ctx context.Context) {
 	n := l.n
 	var written Line
+	var rev int64
 	for ctx.Err() == nil {
-		nodes, candidates := n.nodes.Changed(), n.candidates.Changed()
+		line, nodes, candidates := n.line.Changed(), n.nodes.Changed(), n.candidates.Changed()
+		if kv, ok := n.line.Get(n.keys.Line()); n.line.Synced() && (!ok || kv.ModRev > rev) {
+			written = Line{} // by somebody else, or by an attempt that was given up for lost
+			_ = json.Unmarshal(kv.Value, &written)
+		}
 		if next := l.lineNow(); !reflect.DeepEqual(next, written) {
-			if err := l.writeLine(ctx, next); err != nil {
+			at, err := l.writeLine(ctx, next)
+			if err != nil {
 				if ctx.Err() == nil {
 					n.log.Debug("who leads is not written down yet", "reason", err)
 				}
 				pause(ctx, etcdAgain)
 				continue
 			}
-			written = next
+			written, rev = next, at
 		}
 		select {
+		case <-line:
 		case <-nodes:
 		case <-candidates:
 		case <-ctx.Done():
@@ -263,17 +271,21 @@ func sorted(kvs map[string]registry.KV) []registry.KV {
 	return slices.SortedFunc(maps.Values(kvs), func(a, b registry.KV) int { return cmp.Compare(a.CreateRev, b.CreateRev) })
 }
 
-func (l *leader) writeLine(ctx context.Context, line Line) error {
+// writeLine returns the revision at which the line was written.
+func (l *leader) writeLine(ctx context.Context, line Line) (rev int64, err error) {
 	p := l.n.place.Load()
 	if p == nil || len(line.Nodes) == 0 || line.Nodes[0].ID != l.n.info.ID {
-		return errNotIn
+		return 0, errNotIn
 	}
 	value, err := json.Marshal(line)
 	if err != nil {
-		return fmt.Errorf("write who leads: %w", err)
+		return 0, fmt.Errorf("write who leads: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, stateTry)
 	defer cancel()
-	_, err = l.write(ctx, "line", nil, clientv3.OpPut(l.n.keys.Line(), string(value), clientv3.WithLease(p.session.Lease())))
-	return err
+	resp, err := l.write(ctx, "line", nil, clientv3.OpPut(l.n.keys.Line(), string(value), clientv3.WithLease(p.session.Lease())))
+	if err != nil {
+		return 0, err
+	}
+	return resp.Header.Revision, nil
 }

@@ -31,14 +31,18 @@ func (l *life) say(change func(*Status)) {
 func (l *life) publish(ctx context.Context) {
 	var under *place
 	var written Status
+	var rev int64 // of the key, as known
 	for ctx.Err() == nil {
 		l.mu.Lock()
 		want, changed := l.status, l.changed
 		l.mu.Unlock()
 		p, moved := l.t.n.placed()
 		if p != nil && l.speaks() && (p != under || !reflect.DeepEqual(want, written)) {
-			if err := l.writeStatus(ctx, p, want); err != nil {
+			done, err := l.writeStatus(ctx, p, want, &rev)
+			if err != nil {
 				pause(ctx, etcdAgain)
+			}
+			if !done {
 				continue
 			}
 			under, written = p, want
@@ -62,13 +66,30 @@ func (l *life) speaks() bool {
 	return true
 }
 
-func (l *life) writeStatus(ctx context.Context, p *place, s Status) error {
+// writeStatus writes a status in the place of the one at a revision, and brings
+// that up to date; done is false when there was another one. What was written
+// before and given up for lost may still be on its way to an etcd that is slow:
+// it must not take the place of what is written after it.
+func (l *life) writeStatus(ctx context.Context, p *place, s Status, rev *int64) (done bool, err error) {
 	value, err := json.Marshal(s)
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.t.n.patience(sayTry))
 	defer cancel()
-	_, err = l.t.n.etcd.Put(ctx, l.t.n.keys.Status(l.t.run, l.t.n.info.ID), string(value), clientv3.WithLease(p.session.Lease()))
-	return err
+	key := l.t.n.keys.Status(l.t.run, l.t.n.info.ID)
+	resp, err := l.t.n.etcd.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", *rev)).
+		Then(clientv3.OpPut(key, string(value), clientv3.WithLease(p.session.Lease()))).
+		Else(clientv3.OpGet(key, clientv3.WithKeysOnly())).Commit()
+	if err != nil {
+		return false, err
+	}
+	*rev = resp.Header.Revision
+	if !resp.Succeeded {
+		*rev = 0
+		for _, kv := range elseKVs(resp) {
+			*rev = kv.ModRevision
+		}
+	}
+	return resp.Succeeded, nil
 }

@@ -17,12 +17,12 @@ import (
 var ErrLeaseLost = errors.New("registry: lease lost: etcd has not confirmed this node in time")
 
 const (
-	// renewTry bounds one attempt to renew, so that a call that hangs leaves time for others.
-	renewTry = time.Second
 	// grantTry bounds the wait for a new lease: the grant hangs while etcd has no leader.
 	grantTry = 2 * time.Second
 	// renewals is how often a lease is renewed in its time, so that a few that fail do not lose it.
 	renewals = 6
+	// renewTries is how many attempts that hang a lease has time for.
+	renewTries = 4
 	// renewAgain is how long after a failed attempt the next one comes.
 	renewAgain = 50 * time.Millisecond
 	// oldKept is for how long a lease is kept beside the one that took its place:
@@ -180,7 +180,7 @@ func (s *Session) renew() error {
 	ttl, term := s.ttl, s.term
 	for _, id := range s.leases() {
 		asked := sinceBoot()
-		one, cancel := context.WithTimeout(s.ctx, max(0, min(renewTry, s.ttl/4+2*s.Trip(), s.left())))
+		one, cancel := context.WithTimeout(s.ctx, max(0, min(s.ttl/renewTries+2*s.Trip(), s.left())))
 		resp, err := s.client.KeepAliveOnce(one, id)
 		cancel()
 		if err != nil {
@@ -194,7 +194,7 @@ func (s *Session) renew() error {
 	}
 	s.deadline.Store(int64(sent + ttl))
 	s.tell()
-	ctx, cancel := context.WithTimeout(s.ctx, min(renewTry, max(0, s.left()/2)))
+	ctx, cancel := context.WithTimeout(s.ctx, min(s.ttl/renewTries, max(0, s.left()/2)))
 	defer cancel()
 	// What fails here is taken up after the next renewal: until it is done, both
 	// leases are kept.
