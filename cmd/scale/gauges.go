@@ -32,9 +32,12 @@ func gauge(store, lead *child) (cost, error) {
 	err := eachMetric(store.Metrics[0], func(name, labels string, v float64) {
 		switch name {
 		case "grpc_server_msg_received_total":
-			c.requests += v
+			if !strings.Contains(labels, `"LeaseKeepAlive"`) { // the end of each such stream counts as a message
+				c.requests += v
+			}
+		case "grpc_server_msg_sent_total":
 			if strings.Contains(labels, `"LeaseKeepAlive"`) {
-				c.renewals += v
+				c.requests, c.renewals = c.requests+v, c.renewals+v
 			}
 		case "etcd_network_client_grpc_received_bytes_total":
 			c.in += v

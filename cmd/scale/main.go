@@ -32,6 +32,7 @@ type config struct {
 	rate     int           // arrivals a second
 	quiet    time.Duration // how long a hive is watched at which nothing happens
 	wave     int           // nodes that start at once
+	report   time.Duration // between two checkpoints of a node
 	verbose  bool
 	patience time.Duration // for one step
 }
@@ -47,6 +48,7 @@ func main() {
 	flag.IntVar(&c.slots, "slots", 2, "VUs of the test for each node")
 	flag.IntVar(&c.rate, "rate", 100, "arrivals a second in the whole hive")
 	flag.IntVar(&c.wave, "wave", 50, "how many nodes start at once")
+	flag.DurationVar(&c.report, "checkpoint", time.Second, "time between two checkpoints of a node")
 	flag.DurationVar(&c.quiet, "quiet", 10*time.Second, "how long the hive is watched while nothing happens")
 	flag.DurationVar(&c.patience, "patience", 3*time.Minute, "how long one step may take")
 	flag.BoolVar(&c.verbose, "verbose", false, "print what the nodes that lead have to say")

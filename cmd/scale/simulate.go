@@ -44,7 +44,7 @@ func one(ctx context.Context, c config, n int) (err error) {
 	if err := s.found(); err != nil {
 		return err
 	}
-	fmt.Printf("\n%d nodes, etcd of %d, leases of %s, %d slots, %d arrivals/s\n\n", n, c.members, c.ttl, s.load.Slots, c.rate)
+	fmt.Printf("\n%d nodes, etcd of %d, leases of %s, checkpoints each %s, %d slots, %d arrivals/s\n\n", n, c.members, c.ttl, c.report, s.load.Slots, c.rate)
 	fmt.Println("| step | s | etcd requests | to etcd | from etcd | etcd CPU s | leader CPU s |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, step := range s.steps() {
@@ -81,7 +81,8 @@ func (s *scene) found() (err error) {
 	if s.calls, err = hive.NewClient(s.chiefs[1].URL, ""); err != nil {
 		return err
 	}
-	s.swarm = simulation.NewSwarm(simulation.Config{Endpoints: s.store.Endpoints, Dir: filepath.Join(s.dir, "nodes"), Capacity: 2 * s.slots, TTL: s.ttl})
+	s.swarm = simulation.NewSwarm(simulation.Config{Endpoints: s.store.Endpoints, Dir: filepath.Join(s.dir, "nodes"), Capacity: 2 * s.slots, TTL: s.ttl,
+		Timing: hive.Timing{Checkpoint: s.report}})
 	return nil
 }
 
