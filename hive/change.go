@@ -223,12 +223,16 @@ func (d *driver) propose(ctx context.Context, m move, fallen map[int64]string) (
 	}
 	// Whoever gets nothing is not a member, unless it leaves.
 	deal = deal.without(d.st.Members)
-	epoch := d.st.Tried + 1
+	epoch, began := d.st.Tried+1, d.now()
 	if err := d.putAllocs(ctx, epoch, deal); err != nil {
 		return false, err
 	}
-	p := &Proposal{Epoch: epoch, From: m.from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why}
-	d.n.log.Info("an epoch is proposed", "run", d.id, "epoch", epoch, "why", m.why, "moved", deal.Moved, "from", m.from)
+	from := m.from
+	if from >= 0 {
+		from += d.now() - began // the others hear of it only now
+	}
+	p := &Proposal{Epoch: epoch, From: from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why}
+	d.n.log.Info("an epoch is proposed", "run", d.id, "epoch", epoch, "why", m.why, "moved", deal.Moved, "from", from)
 	return true, d.advance(ctx, "propose", func(s *State) {
 		d.bury(s, fallen)
 		s.Proposal, s.Tried, s.Lives = p, epoch, lives
