@@ -49,6 +49,7 @@ func (d *driver) findLost(ctx context.Context) error {
 	}
 	there := func(m Member) bool { return !gone[m.Incarnation] }
 	back, began, ended := d.watch.note(d.at(), watched, there, d.proven)
+	d.timeAbsences()
 	for _, m := range back {
 		d.note(TimelineNodeBack, m.Name, fmt.Sprintf("node %s is back at %s, before its share was dealt anew", m.Name, seconds(d.now())), nil)
 	}
@@ -123,15 +124,31 @@ func (d *driver) provenAt(m Member) time.Duration {
 	if died, ok := d.diedAt[m.Incarnation]; ok {
 		return min(died, now)
 	}
-	a := d.watch.absent[m.Incarnation]
-	if a != nil && a.until != nil {
+	switch a := d.watch.absent[m.Incarnation]; {
+	case a == nil:
+		return now
+	case a.until != nil:
 		return *a.until
+	default:
+		return d.runOf(a)
 	}
-	if a != nil {
-		return max(0, min(now, now-(d.at()-a.since)))
-	}
-	return now
 }
+
+// timeAbsences notes where the run stood when members were missed first.
+func (d *driver) timeAbsences() {
+	if d.st.Anchor.Gen > 0 && d.n.runClock(d.id) == nil {
+		return
+	}
+	for _, a := range d.watch.absent {
+		if a.until == nil {
+			run := d.runOf(a)
+			a.until = &run
+		}
+	}
+}
+
+// runOf is where the run stands now, less the time since a member was missed first.
+func (d *driver) runOf(a *absence) time.Duration { return max(0, d.now()-(d.at()-a.since)) }
 
 // consequence is what the death of an engine means for its node, where that is more than a pause.
 func (death Death) consequence(f *Failure) string {

@@ -325,6 +325,8 @@ func (d *driver) moveNumbered(i int, r *rowsOf, owners tenure, p *Proposal, next
 		case from == 0:
 		case taken == 0 || lost:
 			after.Next[slot] = from
+		case taken != was:
+			after.Next[slot] = from // if its new owner is lost before it was told how far the old one had come
 		case r.Next[slot] > mark(was, slot):
 			after.Next[slot] = r.Next[slot] // its owner has not come that far
 		}

@@ -16,7 +16,8 @@ const (
 type absence struct {
 	member Member
 	since  time.Duration // on the leader's monotonic clock
-	// until is when on the run's clock it was certain that it sends no load any more, where since does not say it.
+	// until is since on the run's clock, which may stand still, once this leader goes by that clock: from then on the
+	// member certainly sends no load. After an outage of the whole hive it is known otherwise.
 	until  *time.Duration
 	proven bool // a refused connection said so
 	stayed bool // its absence outlasted all patience, or was proven: it is lost

@@ -229,7 +229,8 @@ func (e *Engine) takeWork(i int, next executor.Epoch) {
 		w = next.Work[i]
 	}
 	for slot, n := range w.Next {
-		r.next[next.Share.Base(i)+slot] = n
+		slot += next.Share.Base(i)
+		r.next[slot] = max(r.next[slot], n)
 	}
 	if r.s.Executor != executor.SharedIterations {
 		return
