@@ -16,7 +16,7 @@ func (s *Session) change(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	s.old, s.from, s.term = s.Lease(), sinceBoot(), resp.RaftTerm
+	s.old, s.from, s.bare, s.term = s.Lease(), sinceBoot(), false, resp.RaftTerm
 	s.id.Store(int64(resp.ID))
 	_, _ = s.move(ctx) // what is left is moved after the next renewal
 }

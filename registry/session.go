@@ -53,6 +53,7 @@ type Session struct {
 	term uint64           // of etcd's leader, when the lease was granted
 	old  clientv3.LeaseID // that keys are moved away from; 0 for none
 	from time.Duration    // when it became the old one, as sinceBoot
+	bare bool             // nothing was under it any more, when that was last looked at
 
 	mu    sync.Mutex // guards what follows, and is held while a hook is called
 	hooks map[*func(deadline time.Time)]struct{}
@@ -183,13 +184,14 @@ func (s *Session) renew() error {
 		one, cancel := context.WithTimeout(s.ctx, max(0, min(s.ttl/renewTries+2*s.Trip(), s.left())))
 		resp, err := s.client.KeepAliveOnce(one, id)
 		cancel()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) && id == s.old && s.bare {
+			s.old = 0 // revoked by an etcd leader that went on too late, and nothing with it
+			break
+		}
 		if err != nil {
 			return err
 		}
 		s.trip.add(sinceBoot() - asked)
-		if resp.TTL <= 0 {
-			return rpctypes.ErrLeaseNotFound
-		}
 		ttl, term = min(ttl, time.Duration(resp.TTL)*time.Second), resp.RaftTerm
 	}
 	s.deadline.Store(int64(sent + ttl))
@@ -200,7 +202,9 @@ func (s *Session) renew() error {
 	// leases are kept.
 	switch {
 	case s.old != 0:
-		if moved, err := s.move(ctx); err == nil && moved == 0 && sinceBoot()-s.from > oldKept+3*enterTrips*s.Trip() {
+		moved, err := s.move(ctx)
+		s.bare = err == nil && moved == 0
+		if s.bare && sinceBoot()-s.from > oldKept+3*enterTrips*s.Trip() {
 			s.old = 0 // it runs out
 		}
 	case term != s.term:
