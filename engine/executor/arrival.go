@@ -10,6 +10,9 @@ import (
 	"hive/engine/share"
 )
 
+// comingLook is how often an arrival that waits for VUs to come from another node looks for one.
+const comingLook = 5 * time.Millisecond
+
 // arrival starts each iteration at its computed time, whatever the iterations before it do: one goroutine
 // waits for the next due time and hands the iteration to a VU that is free. It serves both the constant and
 // the ramping rate.
@@ -25,7 +28,8 @@ type arrival struct {
 	mu      sync.Mutex // guards what follows
 	line    line
 	opens   time.Duration   // when the first epoch begins
-	first   int64           // the first iteration of the epoch in force
+	moved   time.Duration   // when the epoch in force began
+	first   int64           // its first iteration
 	numbers *share.Sequence // the own ones, from first on
 	turn    int64           // which of them is next
 	number  int64           // its number in the whole test
@@ -235,6 +239,8 @@ func (e *arrival) dispatch(ctx context.Context, now time.Duration) time.Duration
 			return next
 		case now-e.at > tooLate:
 			e.skip(min(now-tooLate, next, e.line.holds()))
+		case e.free.first == nil && e.moved > 0 && now < addTimes(e.moved, tooLate) && e.comes():
+			return min(now+comingLook, next)
 		default:
 			e.give(ctx)
 			e.advance()
@@ -244,6 +250,22 @@ func (e *arrival) dispatch(ctx context.Context, now time.Duration) time.Duration
 		e.take(epoch)
 	}
 	return e.line.next()
+}
+
+// comes reports whether VUs are on their way here that the present epoch moved; what is due just after its beginning
+// waits for them.
+func (e *arrival) comes() bool {
+	for slot, v := range e.vacant {
+		if v.awaited && slot < e.scenario.PreAllocatedVUs {
+			return true
+		}
+	}
+	for _, s := range e.servers {
+		if s.making && !s.grown && !s.leaving {
+			return true
+		}
+	}
+	return false
 }
 
 // give starts the next iteration, where that can be.
@@ -308,7 +330,7 @@ func (e *arrival) ordinal(t time.Duration) int64 {
 
 // take makes an epoch the one in force; the iterations due before it are done with.
 func (e *arrival) take(epoch Epoch) {
-	e.first = e.scenario.DueBefore(epoch.From)
+	e.first, e.moved = e.scenario.DueBefore(epoch.From), epoch.From
 	e.numbers, e.turn = epoch.Share.Iterations(e.index), 0
 	if n := e.numbers.Before(e.past - e.first); n > 0 { // no promise was made for it: they may have been started
 		e.counts.lost.Add(n)

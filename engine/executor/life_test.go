@@ -268,6 +268,51 @@ func TestScaleAt(t *testing.T) {
 	})
 }
 
+// What is due while VUs are on their way from another node waits for them, for a moment.
+func TestArrivalsWaitForMovedVUs(t *testing.T) {
+	tests := []struct {
+		name           string
+		after          time.Duration // from the beginning of the epoch to the handover
+		begun, dropped float64
+	}{
+		{"they come soon", 100 * time.Millisecond, 20, 0},
+		{"they come late", 600 * time.Millisecond, 14, 6},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := parse(t, `{"executor":"constant-arrival-rate","rate":10,"duration":"4s","preAllocatedVUs":2}`)
+				plan := Layout([]Scenario{s})
+				moved, err := share.Assign(plan, []int{0, 0}, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f := newField(time.Millisecond)
+				from := 2 * time.Second
+				ex, err := New(s, 0, Epoch{Number: 2, From: from, Share: moved[0], Awaits: moved[0].All()}, Config{Pool: f, Events: f, Clock: NewClock(f.began)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan error, 1)
+				go func() { done <- ex.Run(t.Context()) }()
+				time.Sleep(from + tt.after - 50*time.Millisecond)
+				ex.Receive([]Handover{{0, 3}, {1, 4}})
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				l := ex.Ledger()
+				var dropped int64
+				for _, n := range l.Dropped {
+					dropped += n
+				}
+				if float64(l.Completed) != tt.begun || float64(dropped) != tt.dropped {
+					t.Errorf("%d iterations begun, %d dropped: want %v and %v", l.Completed, dropped, tt.begun, tt.dropped)
+				}
+			})
+		})
+	}
+}
+
 // An executor that has nothing to do waits for more, and one that has let everything go ends when it is told.
 func TestEmptyShareWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
