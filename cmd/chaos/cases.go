@@ -177,14 +177,17 @@ func randomCase(r *rand.Rand, number int, clock bool) kase {
 	k.load.vus = 30 + r.IntN(60)
 	k.load.executor = []string{"constant-arrival-rate", "ramping-arrival-rate", "constant-vus", "ramping-vus", "externally-controlled",
 		"shared-iterations", "per-vu-iterations"}[r.IntN(7)]
+	if strings.HasSuffix(k.load.executor, "-iterations") && k.load.sleep < time.Second {
+		k.load.vus = 4 + r.IntN(4) // or the iterations are over before anything happens
+	}
 	perVU := max(1, int(float64(k.load.seconds)/(k.load.sleep.Seconds()+0.02))) // as many as a VU can do
 	switch {
 	case k.load.timed():
 		k.load.amount = max(1, min(300, k.load.vus*perVU/k.load.seconds*8/10))
 	case k.load.executor == "shared-iterations":
-		k.load.amount = min(6000, k.load.vus*perVU/2)
+		k.load.amount = min(20000, k.load.vus*perVU/2)
 	case k.load.executor == "per-vu-iterations":
-		k.load.amount = min(500, max(1, perVU/2))
+		k.load.amount = min(5000, max(1, perVU/2))
 	default:
 		k.load.amount = k.load.vus
 	}
