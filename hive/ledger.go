@@ -250,6 +250,9 @@ func (a *account) livesIterations() {
 		a.Completed += float64(l.Completed)
 		a.Interrupted += float64(l.Interrupted)
 		a.Lost += float64(l.Lost)
+		if timed {
+			a.Lost -= float64(min(l.Lost, a.afterwards(life, l.Reached)))
+		}
 		a.drop(l.Dropped)
 		switch {
 		case life.Final:
@@ -292,6 +295,15 @@ func (a *account) silentArrivals(life Life, l executor.Ledger) {
 	}
 	a.Unknown += float64(inFlight(l) + a.own(life, l.Reached, gone))
 	a.Lost += float64(a.own(life, gone, until))
+}
+
+// afterwards is how many iterations a life that was lost counts as its own that were due after others had taken over: one
+// that stood still for longer than its lease did not hear of that, and counts all that it could not begin.
+func (a *account) afterwards(life Life, reached time.Duration) int64 {
+	if !life.Gone || !life.Replaced || reached <= life.Until {
+		return 0
+	}
+	return a.own(life, life.Until, reached)
 }
 
 // own is how many of a life's own iterations were due from one moment until another.

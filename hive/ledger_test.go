@@ -69,6 +69,13 @@ func TestLedger(t *testing.T) {
 			{Stints: first(1), Ledgers: ledgers(executor.Ledger{Started: 10, Completed: 10, Reached: 2 * second})},
 		}}, hive.ScenarioLedger{Planned: 100, Completed: 19, Pending: 81}, ""},
 
+		// Node 1 stood still from 4 s on, was replaced at 5 s, and counted all of its own as lost when it woke up at 10 s.
+		{"a node wakes up late", rate, in{Over: true, Lives: []hive.Life{
+			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Started: 75, Completed: 75, Reached: 10 * second})},
+			{Stints: first(1), Gone: true, Proven: 4500 * time.Millisecond, Replaced: true, Until: 5 * second, Final: true,
+				Ledgers: ledgers(executor.Ledger{Started: 20, Completed: 20, Lost: 30, Reached: 10 * second})},
+		}}, hive.ScenarioLedger{Planned: 100, Completed: 95, Lost: 5}, ""},
+
 		// Node 1 last reported at 4 s, was proven gone at 4.5 s, and was replaced at 5 s: due in between, and its own, were
 		// 4.1 and 4.3 (perhaps begun), 4.5, 4.7 and 4.9 (not begun).
 		{"a node dies", rate, in{Over: true, Lives: []hive.Life{

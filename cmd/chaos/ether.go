@@ -115,13 +115,6 @@ func (e *ether) block(r rule) (end func()) {
 	}
 }
 
-// set changes the weather.
-func (e *ether) set(w weather) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.weather = w
-}
-
 // receive takes what comes in at a port, until its link is closed.
 func (e *ether) receive(p *port) {
 	defer close(p.later)

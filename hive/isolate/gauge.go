@@ -29,7 +29,7 @@ func (g gauge) await(done <-chan struct{}) string {
 	timer := time.NewTimer(mostLook)
 	defer timer.Stop()
 	var machineAt time.Time
-	room, before, at := g.limit, int64(0), time.Now()
+	before, at := int64(0), time.Now()
 	for {
 		select {
 		case <-done:
@@ -40,7 +40,7 @@ func (g gauge) await(done <-chan struct{}) string {
 		if why := overLimit(resident, g.limit); why != "" {
 			return why
 		}
-		room = g.limit - resident
+		room := g.limit - resident
 		if now.Sub(machineAt) >= machineEvery {
 			machineAt = now
 			free, total := machine.Available()
