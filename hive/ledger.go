@@ -445,11 +445,16 @@ func (a *account) notBegun(timed bool) (n int64) {
 }
 
 // correct takes back what is accounted for twice. Marks allow more than was begun, so that unknown ones are too many
-// is nothing strange where iterations are counted; anything else is.
+// is nothing strange where iterations are counted; anything else is. Where they are timed, what may have been sent stays
+// unknown for as long as something else can be taken back.
 func (a *account) correct(excess float64, timed bool) {
-	unknown := min(excess, a.Unknown)
+	lost := 0.0
+	if timed {
+		lost = min(excess, a.Lost)
+	}
+	unknown := min(excess-lost, a.Unknown)
+	lost += min(excess-lost-unknown, a.Lost-lost)
 	a.Unknown -= unknown
-	lost := min(excess-unknown, a.Lost)
 	a.Lost -= lost
 	if timed && unknown > 0 || lost > 0 {
 		a.warn("%.0f iterations that counted as lost or unknown were accounted for by others", unknown+lost)
