@@ -53,9 +53,7 @@ func (n *Node) followLine(ctx context.Context) error {
 	wg.Go(func() { _ = n.line.Run(ctx) }) // ends with ctx and has nothing else to say
 	for {
 		changed := n.line.Changed()
-		if n.line.Synced() {
-			n.seeLine()
-		}
+		n.seeLine()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -65,9 +63,16 @@ func (n *Node) followLine(ctx context.Context) error {
 }
 
 // seeLine takes the line over as etcd has it. Without one nobody leads, and who led next stands until there is another.
+// It is safe to call at the same time: what is newer stays.
 func (n *Node) seeLine() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	var next Line
 	kv, ok := n.line.Get(n.keys.Line())
+	if !n.line.Synced() || kv.ModRev == n.lineRev {
+		return
+	}
+	n.lineRev = kv.ModRev
 	if ok {
 		if err := json.Unmarshal(kv.Value, &next); err != nil || len(next.Nodes) == 0 {
 			n.log.Warn("who leads the hive cannot be read", "reason", err)
@@ -78,8 +83,6 @@ func (n *Node) seeLine() {
 	if ok {
 		leader = election.Leader{Value: next.Nodes[0].ID, Term: next.Term}
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if ok {
 		n.lineIs = next
 	}
@@ -91,8 +94,10 @@ func (n *Node) seeLine() {
 	n.changed = make(chan struct{})
 }
 
-// lastLine is the line as this node knows it. Its nodes must not be changed.
+// lastLine is the line as this node knows it, the one of now for who was woken by its change. Its nodes must not be
+// changed.
 func (n *Node) lastLine() Line {
+	n.seeLine()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.lineIs

@@ -81,6 +81,7 @@ type Node struct {
 
 	mu       sync.Mutex // guards what follows
 	lineIs   Line       // the last one that there was
+	lineRev  int64      // what was seen last of its key: the mod revision, 0 for none
 	leaderIs election.Leader
 	changed  chan struct{} // closed when leaderIs changes
 	moved    chan struct{} // closed when place changes
