@@ -65,6 +65,9 @@ func (n *Node) followLine(ctx context.Context) error {
 // seeLine takes the line over as etcd has it. Without one nobody leads, and who led next stands until there is another.
 // It is safe to call at the same time: what is newer stays.
 func (n *Node) seeLine() {
+	if n.line == nil {
+		return // it has yet to join
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var next Line
