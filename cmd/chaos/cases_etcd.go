@@ -119,7 +119,7 @@ func leadsEtcd(ctx context.Context, url string) (bool, error) {
 		return false, err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	st, err := c.Status(ctx, url)
 	if err != nil {

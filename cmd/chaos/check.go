@@ -22,6 +22,7 @@ func (p *performance) check(res *hive.Result, start time.Time, code int) *review
 	p.checkLedger(r, res, hits)
 	p.checkIDs(r, hits)
 	p.checkPlan(r, hits, start)
+	p.checkAhead(r, hits)
 	p.checkRestored(r, hits, start)
 	p.checkExact(r, hits, start)
 	p.checkAligned(r, hits, start)
@@ -148,8 +149,39 @@ func (p *performance) checkPlan(r *review, hits []hit, start time.Time) {
 			worst, when = n, times[first]
 		}
 	}
+	r.notes = append(r.notes, fmt.Sprintf("at most %d requests within a second, planned %.0f", worst, most))
 	if limit := most*slack + 5; float64(worst) > limit && !p.target.stood(when.Add(-time.Second), when.Add(window), 20*stalled) {
 		r.wrong("%d requests within a second at %.1fs, planned %.0f", worst, when.Sub(start).Seconds(), most)
+	}
+}
+
+// early is how much sooner than its time an iteration may seem to begin: the times of what came before any fault tell when
+// the load began, and the clocks of the nodes are compared over the network.
+const early = 5 * time.Millisecond
+
+// checkAhead looks for iterations that were begun before they were due.
+func (p *performance) checkAhead(r *review, hits []hit) {
+	if p.load.executor != "constant-arrival-rate" || len(hits) == 0 {
+		return
+	}
+	began := func(h hit) time.Time {
+		return h.at.Add(-time.Duration(float64(h.id) / float64(p.load.amount) * float64(time.Second)))
+	}
+	first := began(hits[0])
+	for _, h := range hits {
+		if h.at.Sub(hits[0].at) < window && began(h).Before(first) {
+			first = began(h)
+		}
+	}
+	allowed := early
+	if p.weather != nil {
+		allowed += p.weather.jitter
+	}
+	for _, h := range hits {
+		if ahead := first.Sub(began(h)); ahead > allowed {
+			r.wrong("iteration %d was begun %s before it was due", h.id, ahead)
+			return
+		}
 	}
 }
 
