@@ -19,8 +19,12 @@ const (
 	// clockSlew is in how many nanoseconds a correction moves a clock by one (see [executor.Clock.Adjust]).
 	clockSlew = 2000
 	// clockShy is how long before a pause a clock is set that is to stand still there: one that reads more already
-	// would stand where it is.
-	clockShy = time.Millisecond
+	// would stand where it is. engineShy is the same for an engine, which has to be made and told first; it is over
+	// before any pause that is ended meanwhile.
+	clockShy, engineShy = time.Millisecond, controlLead / 2
+	// clockLate is how much further a clock goes that has passed the place where it should stand still, so that the
+	// engine stands where the copy does.
+	clockLate = 50 * time.Millisecond
 )
 
 // runClock is this node's copy of the clock of the active run. It is tied to
@@ -97,8 +101,11 @@ func (c *runClock) start() (time.Time, Offset) {
 // zero is start; c.mu is held.
 func (c *runClock) zero() time.Time {
 	now, run := time.Now(), c.clock.Now()
-	if c.still != nil && run >= c.stood {
-		run -= clockShy
+	switch {
+	case now.Before(c.goesOn): // it stands until then
+		return c.goesOn.Add(-run)
+	case c.still != nil && run >= c.stood:
+		run -= engineShy
 	}
 	return now.Add(-run)
 }
@@ -141,8 +148,11 @@ func (c *runClock) see(st State) {
 // stand lets the copy stand still where the state says; c.mu is held.
 func (c *runClock) stand() {
 	if c.clock != nil && c.halt != nil && (c.still == nil || c.still.At != c.halt.At) {
-		c.clock.PauseAt(c.halt.At)
-		c.still, c.stood = c.halt, max(c.halt.At, c.clock.Now())
+		c.still, c.stood = c.halt, c.halt.At
+		if now := c.clock.Now(); now > c.stood {
+			c.stood = now + clockLate
+		}
+		c.clock.PauseAt(c.stood)
 	}
 }
 

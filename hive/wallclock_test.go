@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"hive/engine/executor"
 )
 
 // A wall clock that is set while load is sent is told once, with those that were set with it; what it was set to before
@@ -95,4 +98,69 @@ func TestOffsetOfAnotherProcessIsRefused(t *testing.T) {
 			t.Errorf("a record of process %q at an address where %q answers: %v", boot, self.Boot, err)
 		}
 	}
+}
+
+// An engine that is made while the run's clock stands still, or is about to go on, goes with the node's copy of it.
+func TestEngineMadeInAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		anchor := Anchor{Node: "n", Gen: 1}
+		c := newRunClock(nil, "r")
+		c.see(State{Anchor: anchor})
+		c.tied = anchor
+		c.jump(time.Now())
+		time.Sleep(time.Second)
+		c.see(State{Anchor: anchor, Halt: &Halt{At: 1700 * time.Millisecond}})
+		time.Sleep(5 * time.Second)
+
+		engine := func() *executor.Clock { start, _ := c.start(); return executor.NewClock(start) }
+		same := func(when string, e *executor.Clock) {
+			t.Helper()
+			if got, want := e.Now(), c.Now(); got != want {
+				t.Errorf("%s: the engine's clock reads %s and the node's %s", when, got, want)
+			}
+		}
+		slow := engine()
+		time.Sleep(200 * time.Millisecond)
+		stood, gen := c.standing()
+		slow.PauseAt(stood)
+		time.Sleep(time.Second)
+		same("in the pause", slow)
+
+		anchor = Anchor{Node: "n", Run: stood, Gen: gen + 1}
+		c.see(State{Anchor: anchor})
+		c.tied = anchor
+		c.jump(time.Now().Add(controlLead))
+		at, ok := c.resumed(stood, gen)
+		if !ok {
+			t.Fatal("the clock is not known to go on")
+		}
+		slow.ResumeAt(at)
+		time.Sleep(controlLead / 4)
+		late := engine()
+		time.Sleep(controlLead)
+		same("after it", slow)
+		same("made when its end was named", late)
+	})
+}
+
+// A node that hears of a pause too late stands where its engine does.
+func TestPauseHeardOfTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		anchor := Anchor{Node: "n", Gen: 1}
+		c := newRunClock(nil, "r")
+		c.see(State{Anchor: anchor})
+		c.tied = anchor
+		c.jump(time.Now())
+		start, _ := c.start()
+		engine := executor.NewClock(start)
+		time.Sleep(2 * time.Second)
+		c.see(State{Anchor: anchor, Halt: &Halt{At: 1700 * time.Millisecond}})
+		time.Sleep(10 * time.Millisecond)
+		stood, _ := c.standing()
+		engine.PauseAt(stood)
+		time.Sleep(time.Second)
+		if got, want := engine.Now(), c.Now(); got != want || want > 2100*time.Millisecond {
+			t.Errorf("the engine's clock stands at %s and the node's at %s, want both soon after 2 s", got, want)
+		}
+	})
 }
