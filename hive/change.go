@@ -228,7 +228,7 @@ func (d *driver) propose(ctx context.Context, m move, fallen map[int64]string) (
 		return false, err
 	}
 	from := m.from
-	if from >= 0 {
+	if h := d.st.Halt; from >= 0 && (h == nil || from <= h.At) {
 		from += d.now() - began // the others hear of it only now
 	}
 	p := &Proposal{Epoch: epoch, From: from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why}

@@ -140,6 +140,9 @@ func (d *driver) serve(ctx context.Context, r request) (served bool, err error) 
 		if d.now() < d.st.Halt.At {
 			return false, nil // the pause has yet to begin
 		}
+		if p := d.st.Proposal; p != nil && p.From >= 0 {
+			return false, nil // an epoch is about to be agreed upon, which costs nothing while the clock stands
+		}
 		at := d.st.Halt.At
 		d.note(TimelineResume, "", fmt.Sprintf("resumed by %s: the run's clock goes on from %s", by, seconds(at)), nil)
 		return true, d.advance(ctx, "resume", func(s *State) {

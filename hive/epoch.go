@@ -70,6 +70,7 @@ type agenda struct {
 	wished  time.Duration // since when
 	futile  string        // wish that would change nothing
 	blocked time.Duration // no planned change before
+	overrun bool          // some node's clock came further in the pause than it should have
 }
 
 // verb says what the leader does about the owners of slots.
@@ -154,12 +155,26 @@ func (s scene) redealLoss(fallen []Member, a *agenda) move {
 			next = append(next, s.refreshed(m))
 		}
 	}
-	return move{verb: propose, members: next, from: s.ahead(a.lead), why: "node " + nameList(fallen) + " lost"}
+	from := s.ahead(a.lead)
+	if still, ok := s.standstill(); ok && !a.overrun {
+		from = still
+	}
+	return move{verb: propose, members: next, from: from, why: "node " + nameList(fallen) + " lost"}
 }
 
 // farther is a lead for hosts that are as far apart, and as many, as these.
 func (s scene) farther(lead time.Duration) time.Duration {
 	return min(lead+leadTrips*s.trip, longestLead) + s.more()
+}
+
+// standstill is the first moment after a pause, if the run's clock stands in one or comes to it before an epoch could
+// begin otherwise: up to there everything belongs to those who had it, and nothing is due while the nodes agree.
+func (s scene) standstill() (from time.Duration, ok bool) {
+	h := s.st.Halt
+	if h == nil || s.now > h.At || s.ahead(s.farther(lossLead)) <= h.At {
+		return 0, false
+	}
+	return max(h.At, s.st.From) + 1, true
 }
 
 // ahead is a moment at which the next epoch may begin: after the present one, which may itself have yet to begin.
@@ -200,9 +215,10 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 	case p.From < 0:
 		return move{}
 	case s.allHold(p):
-		a.lead = 0
+		a.lead, a.overrun = 0, false
 		return move{verb: commit}
 	case s.refused(p):
+		a.overrun = s.st.Halt != nil
 		a.lead = min(2*s.leadOf(a, planned), s.longestLead())
 		if !planned {
 			return s.redealLoss(s.fallen(), a)

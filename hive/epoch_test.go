@@ -514,3 +514,34 @@ func TestLeadGrowsWithTheDistanceOfHosts(t *testing.T) {
 		}
 	}
 }
+
+// What a node had that is lost in a pause passes on where the clock stands: nothing is due while the others agree.
+func TestLossInAPauseBeginsWhereTheClockStands(t *testing.T) {
+	a, b := Member{ID: "a", Boot: "x", Incarnation: 1, VUs: 5, Capacity: 10}, Member{ID: "b", Boot: "y", Incarnation: 2, VUs: 5, Capacity: 10}
+	const halt = 5 * time.Second
+	at := func(now, from time.Duration) scene {
+		return scene{st: State{Epoch: 1, From: from, Members: []Member{a, b}, Halt: &Halt{At: halt}}, now: now, at: time.Minute,
+			lost: map[int64]bool{2: true}, peers: map[string]peer{"a": {ID: "a", Boot: "x", Capacity: 10}}, status: map[string]Status{}}
+	}
+	for _, c := range []struct {
+		what            string
+		now, from, want time.Duration
+	}{
+		{"in the pause", halt, 0, halt + 1},
+		{"just before it", halt - lossLead/2, 0, halt + 1},
+		{"long before it", halt - 2*lossLead, 0, halt - lossLead},
+		{"in the pause, an epoch being about to begin after it", halt, halt + plannedLead, halt + plannedLead + 1},
+		{"on a clock that did not stop in time", halt + time.Millisecond, 0, halt + time.Millisecond + lossLead},
+	} {
+		s := at(c.now, c.from)
+		if got := decide(s, &agenda{}); got.verb != propose || got.from != c.want {
+			t.Errorf("%s: %s from %s, want a proposal from %s", c.what, got.verb, got.from, c.want)
+		}
+	}
+	s, memory := at(halt, 0), agenda{}
+	s.st.Proposal = &Proposal{Epoch: 2, From: halt + 1, Members: []Member{a}}
+	s.status["a"] = Status{Incarnation: 1, Epoch: 1, Phase: NodeRunning, Late: 2}
+	if got := decide(s, &memory); got.verb != propose || got.from <= halt+lossLead {
+		t.Errorf("a member's clock came further: %s from %s, want a proposal that lies ahead", got.verb, got.from)
+	}
+}

@@ -36,6 +36,7 @@ type follower struct {
 	taking   map[int64]context.CancelFunc // by the incarnation that slots are awaited from
 	halted   *Halt                        // the pause that the engine was told of
 	stood    time.Duration                // where its clock stands in it
+	exact    bool                         // that was told before it came there
 	haltGen  int64                        // the generation of the run's clock then
 	scales   map[string]Scale             // told to the engine
 	stopped  StopMode
@@ -269,9 +270,10 @@ func (l *life) tellClock(st State) {
 		}
 	}
 	if l.halted == nil && st.Halt != nil && st.Anchor.Gen == l.t.clock.generation() {
-		e.PauseAt(st.Halt.At)
 		l.halted = st.Halt
 		l.stood, l.haltGen = l.t.clock.standing()
+		e.PauseAt(l.stood)
+		l.exact = l.stood == st.Halt.At && l.t.clock.Now() < l.stood-promiseShy
 	}
 	for _, s := range st.Scales {
 		if l.scales[s.Scenario] == s {
@@ -326,7 +328,7 @@ func (l *life) consider(ctx context.Context, p *Proposal, a *Alloc) error {
 // that comes after that is none: what was due since may have been begun.
 func (l *life) promise(p *Proposal, next share.Share) (kept bool, err error) {
 	e := l.engineIs()
-	late := func() bool { return l.isRunning() && l.t.clock.Now() >= p.From-promiseShy }
+	late := func() bool { return l.isRunning() && !l.standsBefore(p.From) && l.t.clock.Now() >= p.From-promiseShy }
 	if !late() {
 		if err := e.Propose(executor.Epoch{Number: p.Epoch, From: p.From, Share: next}); err != nil {
 			return false, err
@@ -341,6 +343,12 @@ func (l *life) promise(p *Proposal, next share.Share) (kept bool, err error) {
 	}
 	l.say(func(s *Status) { s.Late = p.Epoch })
 	return false, nil
+}
+
+// standsBefore says whether the engine's clock stands still, or is going to, before a moment, so that nothing which is
+// due from then on has begun.
+func (l *life) standsBefore(run time.Duration) bool {
+	return l.halted != nil && l.exact && l.stood < run
 }
 
 // nothingOf is a share of a plan that owns nothing.
