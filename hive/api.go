@@ -321,7 +321,7 @@ func (n *Node) runInfo(ctx context.Context, id string, line []string) (RunInfo, 
 		return RunInfo{}, err
 	}
 	return RunInfo{ID: id, Name: spec.Name, Archive: spec.Archive, Submitter: spec.Submitter, Submitted: spec.Submitted,
-		Phase: st.Phase, Paused: st.Halt, Position: max(0, slices.Index(line, id)), Verdict: st.Verdict, Failure: st.Failure,
+		Phase: st.Phase, Paused: st.paused(), Position: max(0, slices.Index(line, id)), Verdict: st.Verdict, Failure: st.Failure,
 		Epoch: st.Epoch, Members: st.Members, Gone: st.Gone, Unowned: st.Unowned, Scales: st.Scales, Warnings: st.Warnings, Times: st.Times}, nil
 }
 

@@ -400,3 +400,67 @@ func TestPauseOnTwoNodes(t *testing.T) {
 		t.Errorf("%d iterations, without %v; want 400", iterations(res), missing)
 	}
 }
+
+// A node that is killed in a pause costs nothing of what comes after it.
+func TestKilledInAPause(t *testing.T) {
+	t.Parallel()
+	s := &script{}
+	nodes := hiveOf(t, s, 10, 10, 10)
+	c := client(t, nodes[0])
+	run := submit(t, c, arriving(t, 100, 9, time.Minute))
+	awaitBegun(t, s, "n3", 10)
+	if err := c.Pause(t.Context(), run, PauseRequest{By: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the engines stand", func() bool {
+		n := len(s.all())
+		time.Sleep(300 * time.Millisecond)
+		return len(s.all()) == n
+	})
+	info, err := c.Show(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := info.Epoch
+	nodes[2].stop(errCrash)
+	eventually(t, "its share is dealt anew", func() bool {
+		info, err := c.Show(t.Context(), run)
+		return err == nil && info.Epoch > epoch
+	})
+	if err := c.Resume(t.Context(), run, PauseRequest{By: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	awaitEpoch(t, s, "n1", epoch+1)
+	awaitEpoch(t, s, "n2", epoch+1)
+	end(t, c, run)
+	if missing := skipped(t, s, "n1", "n2"); len(missing) > 0 {
+		t.Errorf("the iterations %v were not begun", missing)
+	}
+}
+
+// A run that is stopped in a pause ends, and is not paused any more.
+func TestStoppedInAPause(t *testing.T) {
+	t.Parallel()
+	s := &script{traits: Traits{Teardown: true}}
+	nodes := hiveOf(t, s, 10, 10)
+	c := client(t, nodes[0])
+	run := submit(t, c, arriving(t, 100, 4, time.Minute))
+	awaitBegun(t, s, "n1", 10)
+	if err := c.Pause(t.Context(), run, PauseRequest{By: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run is paused", func() bool {
+		info, err := c.Show(t.Context(), run)
+		return err == nil && info.Paused != nil
+	})
+	if err := c.Stop(t.Context(), run, StopRequest{Mode: StopGraceful, Kind: KindStopped}); err != nil {
+		t.Fatal(err)
+	}
+	follow(t, c, run)
+	if n, _ := s.count("teardown"); n != 1 {
+		t.Errorf("teardown ran %d times, want once", n)
+	}
+	if info, err := c.Show(t.Context(), run); err != nil || info.Paused != nil {
+		t.Errorf("of the run that is over it is said that it is paused: %+v, %v", info.Paused, err)
+	}
+}

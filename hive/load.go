@@ -142,7 +142,7 @@ func (m *loadMeter) load(i int, s executor.Scenario, now time.Duration, living f
 // progressEvent is how far the hive has come, for those who follow the run.
 func (d *driver) progressEvent() ProgressEvent {
 	living := d.living()
-	e := ProgressEvent{Phase: d.st.Phase, Paused: d.st.Halt != nil, Nodes: len(living), Epoch: d.st.Epoch, Unowned: d.st.Unowned, Progress: d.progress()}
+	e := ProgressEvent{Phase: d.st.Phase, Paused: d.st.paused() != nil, Nodes: len(living), Epoch: d.st.Epoch, Unowned: d.st.Unowned, Progress: d.progress()}
 	if d.st.Anchor.Gen == 0 {
 		return e // there is no load yet
 	}

@@ -221,6 +221,14 @@ func (s *State) member(id string) (Member, bool) {
 	return Member{}, false
 }
 
+// paused is the pause that the load is in; nil without one, and when the load is over.
+func (s *State) paused() *Halt {
+	if s.Phase != Running {
+		return nil
+	}
+	return s.Halt
+}
+
 // fail keeps the first failure.
 func (s *State) fail(f *Failure) {
 	if s.Failure == nil {

@@ -114,7 +114,7 @@ func onlyRun(ctx context.Context, client *hive.Client, command string) (string, 
 
 // unknownRun adds to the refusal of a run that the hive does not have how to find those it has.
 func unknownRun(err error) error {
-	if api, ok := errors.AsType[*hive.APIError](err); ok && api.Status == http.StatusNotFound {
+	if api, ok := errors.AsType[*hive.APIError](err); ok && api.Status == http.StatusNotFound && api.Code == "not_found" {
 		return fmt.Errorf("%w; `hive runs` lists those that it remembers", err)
 	}
 	return err
