@@ -73,6 +73,9 @@ func (e *Engine) assemble(start time.Time, first executor.Epoch) (*ensemble, err
 			e.quota.clock = c.clock
 		}
 	})
+	if e.quota != nil {
+		e.pace.Hold(e.quota.head(first.Share))
+	}
 	e.pool.sift()
 	e.store.SetStart(start)
 	e.started.Store(&start)

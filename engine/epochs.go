@@ -70,6 +70,7 @@ func (e *Engine) Withdraw() {
 // Receive starts VUs of slots that an epoch's Awaits held back.
 func (e *Engine) Receive(slots []executor.Handover) {
 	_ = e.order(func(c *ensemble) error {
+		e.paced(func() { e.tenure.letGo(slots) })
 		return c.each(func(x executor.Executor) error {
 			x.Receive(slots)
 			return nil
@@ -106,6 +107,9 @@ func (e *Engine) Released() []executor.Handover {
 		}
 	}
 	slices.SortFunc(list, func(a, b executor.Handover) int { return cmp.Compare(a.Slot, b.Slot) })
+	if e.tenure.letGo(list) { // before anybody hears of it and counts them
+		e.paced(func() {})
+	}
 	return list
 }
 

@@ -73,6 +73,75 @@ func wantRate(t *testing.T, sent []time.Time, start time.Time, rps, seconds, nod
 	}
 }
 
+// While the schedule has all VUs at work, the nodes take turns: no second has more than rps of all of them together,
+// whatever parts of it they have and when others take over.
+func TestRPSByTurns(t *testing.T) {
+	t.Parallel()
+	const rps, seconds = 40, 8
+	b := bundle(t, `
+		import http from 'k6/http';
+		export const options = { rps: 40, scenarios: { s: { executor: 'constant-vus', vus: 30, duration: '8s', gracefulStop: '0s' } } };
+		export default () => { http.get(__ENV.TARGET) };`)
+	server := serve(t)
+	synctest.Test(t, func(t *testing.T) {
+		var raw samples
+		with := target(server.URL)
+		with.raw = raw.add
+		w := newSwarm(t, b, with, 100, 30, 7)
+		w.begin(t.Context())
+		time.Sleep(3 * time.Second)
+		owners := slices.Clone(w.owners)
+		for slot, owner := range owners {
+			if owner == 0 && slot%3 == 0 {
+				owners[slot] = 2
+			}
+		}
+		w.next(t.Context(), owners, 4*time.Second)
+		w.running.Wait()
+		for _, e := range w.engines {
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var sent []time.Time
+		for _, x := range raw.of("http_reqs") {
+			sent = append(sent, x.Time)
+		}
+		slices.SortFunc(sent, time.Time.Compare)
+		wantRate(t, sent, w.start, rps, seconds, 1)
+	})
+}
+
+// A node that hands all over ends its iterations at the rate of the VUs that are in them.
+func TestRPSOfWhoLeaves(t *testing.T) {
+	t.Parallel()
+	b := bundle(t, `
+		import http from 'k6/http';
+		import { sleep } from 'k6';
+		export const options = { rps: 100, scenarios: { s: { executor: 'constant-vus', vus: 4, duration: '8s' } } };
+		export default () => { for (let i = 0; i < 5; i++) { http.get(__ENV.TARGET); sleep(0.3); } };`)
+	server := serve(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newSwarm(t, b, target(server.URL), 10, 10)
+		w.begin(t.Context())
+		time.Sleep(2 * time.Second)
+		w.next(t.Context(), slices.Repeat([]int{1}, len(w.owners)), 2500*time.Millisecond)
+		time.Sleep(4*time.Second + 500*time.Millisecond - w.now())
+		if got := w.engines[0].Released(); len(got) != 2 {
+			t.Errorf("2 s after it gave 2 slots up, whose iterations take 1.5 s, it has let %d go", len(got))
+		}
+		w.running.Wait()
+		for _, e := range w.engines {
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if l := e.Ledger()[0]; l.Interrupted > 0 {
+				t.Errorf("%d iterations were interrupted", l.Interrupted)
+			}
+		}
+	})
+}
+
 // On one machine rps is the limit whatever the VUs do.
 func TestRPSAlone(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,10 @@ type tenure struct {
 	claims []*claim     // by from: the one in force and those to come; never empty
 	held   *claim       // of a promise; nil without one
 	warmed *share.Slots // of VUs that were made for what is still to be agreed upon; nil for none
+
+	// If claims count VUs, slots that move while an iteration is under way on them count where that is.
+	awaited share.Slots // of the newest claim: another node has yet to let them go
+	going   share.Slots // not of the newest claim: this node has yet to let them go
 }
 
 // claim is what the node has in an epoch.
@@ -25,8 +29,11 @@ type claim struct {
 	number int
 	from   time.Duration
 	slots  share.Slots
+	index  int // this node among all
+	plan   share.Plan
 	own    [][]int // by scenario, if counted: its slots, counted from the scenario's base, ascending
 	all    []int   // by scenario, if counted: VUs that have an owner
+	nodes  [][]int // by scenario, if counted: VUs of each node
 }
 
 func (t *tenure) claim(e executor.Epoch) *claim {
@@ -34,14 +41,26 @@ func (t *tenure) claim(e executor.Epoch) *claim {
 	if !t.counted {
 		return c
 	}
-	for i := range e.Share.Plan().Scenarios {
+	c.index, c.plan = e.Share.Index(), e.Share.Plan()
+	for i := range c.plan.Scenarios {
 		all := 0
 		for _, n := range e.Share.Nodes(i) {
 			all += n
 		}
-		c.own, c.all = append(c.own, e.Share.Slots(i)), append(c.all, all)
+		c.own, c.all, c.nodes = append(c.own, e.Share.Slots(i)), append(c.all, all), append(c.nodes, e.Share.Nodes(i))
 	}
 	return c
+}
+
+// within lists what of some slots is a scenario's, counted from its base, ascending.
+func (c *claim) within(slots share.Slots, scenario int) (list []int) {
+	r := c.plan.Scenarios[scenario]
+	for slot := range slots.Values() {
+		if r.Base <= slot && slot < r.Base+r.Max {
+			list = append(list, slot-r.Base)
+		}
+	}
+	return list
 }
 
 // newTenure begins with a share of which it is not known yet from when on it counts.
@@ -56,7 +75,7 @@ func (t *tenure) begin(e executor.Epoch) {
 	c := t.claim(e)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.claims, t.held = []*claim{c}, nil
+	t.claims, t.held, t.awaited, t.going = []*claim{c}, nil, e.Awaits, share.Slots{}
 }
 
 // propose notes a promise; an epoch that has no beginning yet asks for none, but its slots may come.
@@ -83,8 +102,38 @@ func (t *tenure) commit(e executor.Epoch, now time.Duration) {
 	if t.claims[len(t.claims)-1].number >= c.number {
 		return
 	}
+	if t.counted {
+		last := t.claims[len(t.claims)-1].slots
+		t.going = t.going.Union(last.Minus(t.awaited)).Minus(c.slots)
+		t.awaited = e.Awaits
+	}
 	t.claims = append(t.claims, c)
 	t.claims = slices.Delete(t.claims, 0, t.place(now))
+}
+
+// letGo notes slots whose VUs have ended here, or elsewhere. It reports whether that was not known.
+func (t *tenure) letGo(slots []executor.Handover) (news bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.awaited.Len() == 0 && t.going.Len() == 0 {
+		return false
+	}
+	list := make([]int, 0, len(slots))
+	for _, h := range slots {
+		news = news || t.awaited.Has(h.Slot) || t.going.Has(h.Slot)
+		list = append(list, h.Slot)
+	}
+	slices.Sort(list)
+	free := share.NewSlots(slices.Compact(list))
+	t.awaited, t.going = t.awaited.Minus(free), t.going.Minus(free)
+	return news
+}
+
+// moving are the slots that count elsewhere than their owner is.
+func (t *tenure) moving() (awaited, going share.Slots) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.awaited, t.going
 }
 
 // withdraw ends a promise, and what was made for it is not needed.

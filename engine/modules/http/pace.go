@@ -37,8 +37,8 @@ const (
 	// lag is for how long a waking may be late without the calls that it delayed being lost; that of one call always may.
 	// Timers are off by about a millisecond, which at high rates is several calls.
 	lag = 5 * time.Millisecond
-	// settled is a debt so small that it is one of rounding.
-	settled = 1e-9
+	// settled is a debt so small that it is one of rounding: of times to nanoseconds, at any rate.
+	settled = 1e-6
 	// pieces is how many changes of the rate are followed over a time in which nobody called.
 	pieces = 64
 )
@@ -58,6 +58,14 @@ func (p *Pace) Change(f func()) {
 	if p.waiting.Len() > 0 {
 		p.serve()
 	}
+}
+
+// Hold makes the next call wait as if so much of one had just gone.
+func (p *Pace) Hold(calls float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reckon(time.Now())
+	p.debt = max(p.debt, calls)
 }
 
 // wait returns when the caller's turn has come, or when ctx ends. A turn that nobody took is the next one's.

@@ -113,3 +113,18 @@ func TestPaceChange(t *testing.T) {
 		}
 	})
 }
+
+// What is held back goes when its turn comes, and not before.
+func TestPaceHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, began := NewPace(Fixed(10)), time.Now()
+		p.Hold(0.5)
+		p.Hold(0)
+		if err := p.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(began); got != 50*time.Millisecond {
+			t.Errorf("the first call went after %v, want half a turn", got)
+		}
+	})
+}
