@@ -107,7 +107,7 @@ func (l *life) receive(e Engine) {
 		}
 		for slot, g := range l.coming {
 			if g.Incarnation == a.from {
-				got = append(got, executor.Handover{Slot: slot, Next: l.beyond(a.marks, slot)})
+				got = append(got, executor.Handover{Slot: slot, Next: l.beyond(a.marks, slot), Lost: true})
 				delete(l.coming, slot)
 			}
 		}

@@ -348,7 +348,11 @@ func (e *arrival) take(epoch Epoch) {
 		awaits[slot-e.offset] = true
 	}
 	for _, slot := range e.slots {
-		e.gain(slot, vacancy{next: work.Next[slot], since: epoch.From, awaited: awaits[slot]})
+		v := vacancy{next: work.Next[slot], since: epoch.From, awaited: awaits[slot]}
+		if !v.awaited {
+			v.next = max(v.next, e.first) // it may come from a node that nobody can ask any more
+		}
+		e.gain(slot, v)
 	}
 	for _, slot := range old {
 		if _, still := slices.BinarySearch(e.slots, slot); !still {
@@ -463,7 +467,7 @@ func (e *arrival) welcome(ctx context.Context) {
 		slot := h.Slot - e.offset
 		for _, s := range e.leavers {
 			if s.slot == slot && s.awaited {
-				s.next, s.awaited = max(s.next, h.Next), false
+				s.next, s.awaited = max(s.next, e.handed(h)), false
 				return true
 			}
 		}
@@ -473,7 +477,7 @@ func (e *arrival) welcome(ctx context.Context) {
 		}
 		v.awaited = false
 		if v.since > e.begins() { // before, what was handed over may be the count of another scenario
-			v.next = max(v.next, h.Next)
+			v.next = max(v.next, e.handed(h))
 		}
 		came = true
 		return true
@@ -481,6 +485,15 @@ func (e *arrival) welcome(ctx context.Context) {
 	if came && e.manned && !e.over {
 		e.recruit(ctx)
 	}
+}
+
+// handed is the iteration number at which the VU of a slot that was handed over goes on. One of which nobody knows how
+// far it had come skips as many numbers as arrivals were due before the epoch: it cannot have had more iterations.
+func (e *arrival) handed(h Handover) int64 {
+	if h.Lost {
+		return max(h.Next, e.first)
+	}
+	return h.Next
 }
 
 // cutDue interrupts servers that have left and were given long enough, and returns when the next one is due.

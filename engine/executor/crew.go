@@ -26,6 +26,8 @@ type trade interface {
 	joins(l *looper)
 	// owes reports that there is work which no other node will do.
 	owes() bool
+	// beyond is an iteration number that no VU had come to before an epoch, 0 where marks and work tell of each.
+	beyond(epoch int) int64
 }
 
 // crew keeps the VUs of the own slots looping as a plan wants them, while slots come and go with epochs. One goroutine
@@ -41,6 +43,7 @@ type crew struct {
 	mu       sync.Mutex // guards what follows
 	line     line
 	holding  *Epoch          // the promise that loopers are held for
+	number   int             // of the epoch in force
 	slots    []int           // own, ascending
 	of       map[int]*looper // own, and those that leave
 	count    int             // VUs of the whole test that the plan wants at this moment
@@ -175,7 +178,7 @@ func (c *crew) planNext(now time.Duration) time.Duration {
 // take makes the slots of an epoch the own ones; crew.mu is held.
 func (c *crew) take(e Epoch, first bool) {
 	old := c.slots
-	c.slots = e.Share.Slots(c.index)
+	c.number, c.slots = e.Number, e.Share.Slots(c.index)
 	fresh := make(map[int]bool, len(c.slots))
 	for _, slot := range c.slots {
 		fresh[slot] = true
@@ -213,6 +216,9 @@ func (c *crew) gain(e Epoch, slot int, first, awaited bool, next int64) {
 		untouched: e.From <= c.begins(),
 	}
 	next = max(next, c.released[slot]) // it may come back from a node that never began it
+	if !awaited && !l.untouched {
+		next = max(next, c.trade.beyond(e.Number)) // or from one that nobody can ask any more
+	}
 	l.n.Store(next)
 	l.half.Store(next)
 	c.of[slot] = l
@@ -255,7 +261,7 @@ func (c *crew) welcome(ctx context.Context) {
 		}
 		l.awaited = false
 		if !l.untouched { // what was handed over may be the count of a scenario before
-			l.n.Store(max(l.n.Load(), h.Next))
+			l.n.Store(max(l.n.Load(), c.handed(h)))
 		}
 		if l.slot < c.count && ctx != nil {
 			c.start(ctx, l, l.since)
@@ -263,6 +269,14 @@ func (c *crew) welcome(ctx context.Context) {
 		c.ask()
 		return true
 	})
+}
+
+// handed is the iteration number at which the VU of a slot that was handed over goes on.
+func (c *crew) handed(h Handover) int64 {
+	if h.Lost {
+		return max(h.Next, c.trade.beyond(c.number))
+	}
+	return h.Next
 }
 
 // hold keeps the promise that is made, and lets go of an earlier one.

@@ -22,6 +22,8 @@ type Epoch struct {
 type Handover struct {
 	Slot int   `json:"slot"` // in the row of the whole test
 	Next int64 `json:"next"` // the VU's next iteration number in its scenario
+	// Lost says that the node ended without a word of how far the VU had come; Next is then no more than what marks say.
+	Lost bool `json:"lost,omitempty"`
 }
 
 // Marks say how far a node may go with the iterations of one scenario before it has to ask again. What a node that

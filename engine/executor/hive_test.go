@@ -144,7 +144,7 @@ func (n *nest) pump() {
 				b.awaits[slot] = giver.awaits[slot] // it never had it
 				continue
 			case giver.dead:
-				b.ex.Receive([]Handover{{Slot: slot, Next: n.begun(giver, slot)}})
+				b.ex.Receive([]Handover{{Slot: slot, Next: n.begun(giver, slot), Lost: true}})
 			default:
 				continue
 			}
@@ -255,6 +255,9 @@ func (n *nest) hand(slot, owner int, members []*bee, work []share.Work) {
 	}
 	if giver := old.awaits[slot]; giver != nil && !giver.dead && giver != taker {
 		taker.awaits[slot] = giver // it never had it
+	}
+	if n.s.Executor == SharedIterations { // its marks are of the node, not of the VU
+		return
 	}
 	n.next[slot] = max(n.next[slot], n.begun(old, slot))
 	if work[owner].Next == nil {
@@ -465,6 +468,14 @@ func (n *nest) judge() {
 	numbers := n.field.numbers()
 	if distinct := len(slices.Compact(slices.Clone(numbers))); distinct != len(numbers) {
 		t.Errorf("%d iterations with %d numbers", len(numbers), distinct)
+	}
+	seen := map[[2]int64]int64{}
+	for _, e := range n.field.starts {
+		id := [2]int64{int64(e.slot), e.InVU}
+		if before, twice := seen[id]; twice {
+			t.Errorf("VU %d had its iteration %d twice: numbers %d and %d of the test", e.slot, e.InVU, before, e.InTest)
+		}
+		seen[id] = e.InTest
 	}
 	all, dropped := n.sum()
 	if all.Started != int64(len(numbers)) {

@@ -90,6 +90,9 @@ func (e *sharedIterations) owes() bool {
 	return e.taken.Load() < min(e.row.Load().total, e.limit.Load())
 }
 
+// beyond has no more precise word of VUs of lost nodes than that each could have had all iterations between two epochs.
+func (e *sharedIterations) beyond(epoch int) int64 { return int64(epoch-1) * e.scenario.Iterations }
+
 // takeUp replaces the row beyond what is marked.
 func (e *sharedIterations) takeUp(epoch Epoch) {
 	if len(epoch.Work) == 0 || !epoch.Work[e.index].Whole {

@@ -296,7 +296,7 @@ func TestArrivalsWaitForMovedVUs(t *testing.T) {
 				done := make(chan error, 1)
 				go func() { done <- ex.Run(t.Context()) }()
 				time.Sleep(from + tt.after - 50*time.Millisecond)
-				ex.Receive([]Handover{{0, 3}, {1, 4}})
+				ex.Receive([]Handover{{Slot: 0, Next: 3}, {Slot: 1, Next: 4}})
 				if err := <-done; err != nil {
 					t.Fatal(err)
 				}
@@ -352,7 +352,7 @@ func TestEmptyShareWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantTook(t, time.Since(f.began), 4*time.Second) // the iterations of 3 s to 4 s have ended
-		if got, want := a.Released(), []Handover{{0, 4}, {1, 4}}; !slices.Equal(got, want) {
+		if got, want := a.Released(), []Handover{{Slot: 0, Next: 4}, {Slot: 1, Next: 4}}; !slices.Equal(got, want) {
 			t.Fatalf("released %v, want %v", got, want)
 		}
 		time.Sleep(250 * time.Millisecond)

@@ -46,6 +46,7 @@ func (t *endless) allowed(l *looper) bool { return l.n.Load() < t.limit.Load() }
 func (t *endless) takeUp(Epoch)           {}
 func (t *endless) owes() bool             { return false }
 func (t *endless) joins(*looper)          {}
+func (t *endless) beyond(int) int64       { return 0 }
 
 // furthest is the highest number that a VU here will begin next.
 func (t *endless) furthest() int64 {

@@ -60,6 +60,7 @@ func (e *perVUIterations) allowed(l *looper) bool { return !e.Marked || l.n.Load
 func (e *perVUIterations) takeUp(Epoch)           {}
 func (e *perVUIterations) owes() bool             { return false }
 func (e *perVUIterations) joins(l *looper)        { e.permit(l) }
+func (e *perVUIterations) beyond(int) int64       { return 0 }
 
 // Marks are, for each slot here and each that is about to come, the number that its VU wants not to begin.
 func (e *perVUIterations) Marks() Marks {
