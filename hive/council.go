@@ -134,6 +134,12 @@ func quorate(voters []seat, id uint64) bool {
 	return count(left, func(m seat) bool { return m.here }) > len(left)/2
 }
 
+// serves says whether a seat may have clients. One of a dead node has none, and until it is removed, the voter in its place
+// is one more that a quorum needs: none of the others may die.
+func (s sitting) serves(id uint64) bool {
+	return slices.ContainsFunc(s.seats, func(m seat) bool { return m.id == id && !m.dead })
+}
+
 func (s sitting) split() (voters, learners []seat) {
 	for _, m := range s.seats {
 		if m.learner {

@@ -63,6 +63,18 @@ func TestNextStep(t *testing.T) {
 	}
 }
 
+// Only who may have clients is kept for a moment after another voter came: a dead one would take the quorum with it when
+// a second voter dies in that moment.
+func TestServes(t *testing.T) {
+	t.Parallel()
+	s := sitting{seats: []seat{{id: 1, here: true}, {id: 2, here: true, leaving: true}, {id: 3}, {id: 4, dead: true}}}
+	for id, want := range map[uint64]bool{0: false, 1: true, 2: true, 3: true, 4: false} {
+		if got := s.serves(id); got != want {
+			t.Errorf("seat %d: serves %v, want %v", id, got, want)
+		}
+	}
+}
+
 // Over random histories of nodes that come, die, return and leave, no step
 // leaves voters that cannot decide, and a hive that is left in peace ends with
 // three voters on living nodes, or one.

@@ -29,7 +29,7 @@ const (
 	// handOver is how long a node that leaves waits for another to take the place
 	// of its member.
 	handOver = 15 * time.Second
-	// settle is how long after a promotion no member is removed.
+	// settle is how long after a promotion no member is removed that serves clients.
 	settle = 1500 * time.Millisecond
 	// keptPeers is how many other nodes a node remembers.
 	keptPeers = 20
@@ -448,7 +448,7 @@ func (c *controller) tend(ctx context.Context, l *leader) (busy bool, err error)
 		return false, err
 	}
 	next := nextStep(s)
-	if next.remove != 0 && time.Since(c.grown) < settle {
+	if time.Since(c.grown) < settle && s.serves(next.remove) {
 		return true, nil // the clients of those that go must have seen those that came
 	}
 	learning := slices.ContainsFunc(s.seats, func(m seat) bool { return m.learner })
