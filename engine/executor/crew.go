@@ -58,6 +58,7 @@ type crew struct {
 	opens    time.Duration // when the first epoch begins
 	resume   bool          // there is work for VUs that had none left
 	pace     pacer
+	pulse    pulse
 }
 
 func newCrew(b *base, p plan) *crew {
@@ -130,6 +131,7 @@ func (c *crew) halt(ctx context.Context, now time.Duration) time.Duration {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.alive(now)
 	for _, l := range c.of {
 		l.book(unused, max(l.since, end))
 	}
@@ -140,6 +142,7 @@ func (c *crew) halt(ctx context.Context, now time.Duration) time.Duration {
 func (c *crew) update(ctx context.Context, now time.Duration) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.alive(now)
 	if now < c.opens {
 		return c.opens
 	}
@@ -157,7 +160,15 @@ func (c *crew) update(ctx context.Context, now time.Duration) time.Duration {
 	}
 	next := c.cutDue(now)
 	c.letGo()
-	return min(next, c.line.next(), c.holdsNext(now), c.planNext(now))
+	return min(next, c.line.next(), c.holdsNext(now), c.planNext(now), c.beatNext(now))
+}
+
+// beatNext is when the crew notes that it is alive.
+func (c *crew) beatNext(now time.Duration) time.Duration {
+	if c.Fence == nil || c.counted() {
+		return Never
+	}
+	return now + pulseEvery
 }
 
 func (c *crew) holdsNext(now time.Duration) time.Duration {
@@ -432,6 +443,7 @@ func (c *crew) letGo() {
 func (c *crew) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.alive(c.Clock.Now())
 	for _, l := range c.of {
 		if l.vu != nil && !c.abandoned.Load() { // or it may be in use for ever
 			c.Pool.Put(c.index, c.offset+l.slot)

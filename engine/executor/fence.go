@@ -20,6 +20,7 @@ type Fence struct {
 	clock    func() int64 // nanoseconds, counting suspension
 
 	mu     sync.Mutex // guards what follows
+	closed int        // how often it has been
 	timer  *time.Timer
 	open   bool
 	opened chan struct{} // closed while the fence is open
@@ -105,9 +106,21 @@ func (f *Fence) look() {
 func (f *Fence) expire() {
 	if f.open && !f.Open() {
 		f.open = false
+		f.closed++
 		f.opened = make(chan struct{})
 		f.cut(ErrFenced)
 	}
+}
+
+// closings is how often the fence has closed.
+func (f *Fence) closings() int {
+	if f == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expire()
+	return f.closed
 }
 
 // Opened returns a channel that is closed while the fence is open.

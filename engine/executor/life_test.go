@@ -2,7 +2,9 @@ package executor
 
 import (
 	"context"
+	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,6 +132,43 @@ func TestStalled(t *testing.T) {
 			t.Errorf("%+v, want 275 stalled of 1000", l)
 		}
 	})
+}
+
+// A process that stood still for longer than its lease counts none of that as time in which its VUs looped, whoever of
+// them notices first; one that was back in time does, as its iterations went on.
+func TestStoodStill(t *testing.T) {
+	for _, tt := range []struct {
+		still, fenced time.Duration
+		want          float64
+	}{
+		{8 * time.Second, time.Second, 2 * (20 - 8 - 1)},
+		{8 * time.Second, 0, 2 * (20 - 8)},
+		{18 * time.Second, time.Second, 2 * 3},
+		{2 * time.Second, 0, 2 * 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newField(400 * time.Millisecond)
+			var skew atomic.Int64
+			began := time.Now()
+			fence := newFence(func() int64 { return int64(time.Since(began)) + skew.Load() })
+			fence.Extend(time.Now().Add(6 * time.Second))
+			ex, clock, _ := onClock(t, f, `{"executor":"constant-vus","vus":2,"duration":"20s","gracefulStop":"0s"}`, fence, false)
+			done := make(chan error)
+			go func() { done <- ex.Run(t.Context()) }()
+			time.Sleep(3 * time.Second)
+			skew.Store(int64(tt.still)) // as if nobody had been there: all clocks jump
+			old := clock.cur.Swap(newCourse([]clockLeg{{at: f.began.Add(-tt.still)}}))
+			close(old.changed)
+			time.Sleep(tt.fenced)
+			fence.Extend(time.Now().Add(time.Hour))
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if got := ex.Ledger().Active; math.Abs(got-tt.want) > 2*pulseEvery.Seconds()+0.01 {
+				t.Errorf("stood still for %v and fenced for %v more: looped for %v s, want %v", tt.still, tt.fenced, got, tt.want)
+			}
+		})
+	}
 }
 
 // What a promise kept back begins when it is less than 250 ms late, and is lost otherwise; nothing of it counts as

@@ -77,6 +77,7 @@ func (l *looper) begin() bool {
 	if !l.wanted.Load() || c.stopping.Load() {
 		return false
 	}
+	c.alive(c.Clock.Now())
 	now := max(l.since, c.Clock.Now())
 	if !l.gained && now-l.since <= moment {
 		now = l.since
@@ -91,6 +92,7 @@ func (l *looper) leave() {
 	c := l.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.alive(c.Clock.Now())
 	if l.inside {
 		c.active.Add(-1)
 		l.inside = false
@@ -177,6 +179,7 @@ func (l *looper) block(on, open bool) bool {
 	c := l.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.alive(c.Clock.Now())
 	wanted := l.may()
 	if l.blocked == on || on && !wanted {
 		return wanted

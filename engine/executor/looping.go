@@ -101,6 +101,7 @@ func (t *endless) Ledger() Ledger {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := max(0, min(t.Clock.Now(), t.ends()))
+	t.alive(now)
 	l.Active = t.sheet.looping.total(now)
 	l.Handover = t.sheet.waiting.total(now)
 	return l

@@ -13,6 +13,12 @@ type meter struct {
 func (m *meter) start(at time.Duration) { m.running++; m.add(-at) }
 func (m *meter) end(at time.Duration)   { m.running--; m.add(at) }
 
+// skip takes back what all that run spent for d.
+func (m *meter) skip(d time.Duration) {
+	m.seconds -= m.running * int64(d/time.Second)
+	m.add(-time.Duration(m.running) * (d % time.Second))
+}
+
 func (m *meter) add(d time.Duration) {
 	m.rest += d % time.Second
 	m.seconds += int64(d/time.Second) + int64(m.rest/time.Second)
