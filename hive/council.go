@@ -140,6 +140,15 @@ func (s sitting) serves(id uint64) bool {
 	return slices.ContainsFunc(s.seats, func(m seat) bool { return m.id == id && !m.dead })
 }
 
+// heirs are the voters other than id that could lead etcd, those first whose nodes are the last to lead the hive next by
+// line.
+func (s sitting) heirs(id uint64, line []string) []seat {
+	voters, _ := s.split()
+	heirs := slices.DeleteFunc(voters, func(m seat) bool { return !m.here || m.leaving || m.id == id })
+	slices.SortStableFunc(heirs, func(a, b seat) int { return slices.Index(line, b.node) - slices.Index(line, a.node) })
+	return heirs
+}
+
 func (s sitting) split() (voters, learners []seat) {
 	for _, m := range s.seats {
 		if m.learner {

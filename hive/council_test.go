@@ -75,6 +75,21 @@ func TestServes(t *testing.T) {
 	}
 }
 
+func TestHeirs(t *testing.T) {
+	t.Parallel()
+	s := sitting{seats: []seat{
+		{id: 1, node: "a", here: true}, {id: 2, node: "b", here: true}, {id: 3, node: "c", here: true}, {id: 4, node: "d", here: true},
+		{id: 5, node: "e", here: true, leaving: true}, {id: 6, node: "f"}, {id: 7, node: "g", here: true, learner: true},
+	}}
+	var got []uint64
+	for _, m := range s.heirs(1, []string{"a", "c", "b"}) {
+		got = append(got, m.id)
+	}
+	if want := []uint64{2, 3, 4}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v: the last in line first, then who does not stand", got, want)
+	}
+}
+
 // Over random histories of nodes that come, die, return and leave, no step
 // leaves voters that cannot decide, and a hive that is left in peace ends with
 // three voters on living nodes, or one.

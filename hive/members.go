@@ -654,51 +654,50 @@ func (c *controller) moveLead(ctx context.Context, s sitting) (moved bool, err e
 	return c.handLead(ctx, s, seat{id: uint64(e.Server.MemberID())})
 }
 
-// handLead moves the lead of etcd from one voter to another that lives: to the
-// one whose node is the last to lead the hive next.
+// handLead moves the lead of etcd from one voter to the first of its heirs that answers. To one that does not, as that of a
+// node that stands still, it cannot be moved, and for as long as that is tried, etcd takes no writes: no lease would end.
 func (c *controller) handLead(ctx context.Context, s sitting, from seat) (moved bool, err error) {
-	line := c.n.standing()
-	var to seat
-	last := -2
-	for _, m := range s.seats {
-		place := slices.Index(line, m.node)
-		if place < 0 {
-			place = -1
-		}
-		if !m.learner && m.here && !m.leaving && m.id != from.id && place > last {
-			to, last = m, place
-		}
-	}
-	if to.id == 0 {
-		return false, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
-	endpoint, err := c.endpointOf(ctx, from.id)
+	endpoints, err := c.endpoints(ctx)
 	if err != nil {
 		return false, err
 	}
+	if endpoints[from.id] == "" {
+		return false, fmt.Errorf("member %x has no client URL", from.id)
+	}
+	for _, to := range s.heirs(from.id, c.n.standing()) {
+		if _, err := c.n.status(ctx, endpoints[to.id]); err == nil {
+			return true, c.moveTo(ctx, endpoints[from.id], to)
+		}
+	}
+	return false, nil
+}
+
+func (c *controller) moveTo(ctx context.Context, endpoint string, to seat) error {
 	mover, err := newEtcdClient([]string{endpoint})
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer mover.Close()
 	if _, err := mover.MoveLeader(ctx, to.id); err != nil {
-		return false, fmt.Errorf("move the lead of etcd: %w", err)
+		return fmt.Errorf("move the lead of etcd: %w", err)
 	}
 	c.n.log.Info("another node leads the embedded etcd now", "node", to.node)
-	return true, nil
+	return nil
 }
 
-func (c *controller) endpointOf(ctx context.Context, id uint64) (string, error) {
+// endpoints are where the members serve clients; one that has not started is left out.
+func (c *controller) endpoints(ctx context.Context) (map[uint64]string, error) {
 	list, err := c.n.etcd.MemberList(ctx)
 	if err != nil {
-		return "", fmt.Errorf("list the members: %w", err)
+		return nil, fmt.Errorf("list the members: %w", err)
 	}
+	all := map[uint64]string{}
 	for _, m := range list.Members {
-		if m.ID == id && len(m.ClientURLs) > 0 {
-			return m.ClientURLs[0], nil
+		if len(m.ClientURLs) > 0 {
+			all[m.ID] = m.ClientURLs[0]
 		}
 	}
-	return "", fmt.Errorf("member %x has no client URL", id)
+	return all, nil
 }
