@@ -24,8 +24,8 @@ const (
 var (
 	// errDrained ends a node that has handed over what it had.
 	errDrained = errors.New("drained")
-	// errYield ends the leadership of a node that is being drained.
-	errYield = errors.New("this node is being drained and leaves the lead to another")
+	// errYield ends the leadership of a node that is being drained, or that carries load while one without capacity can lead.
+	errYield = errors.New("this node leaves the lead to another")
 )
 
 // drain is how far a node has come with leaving on request.
