@@ -164,8 +164,10 @@ func (l *looper) pass(stretch context.Context) bool {
 }
 
 // book notes what the VU's time goes to from a moment on; crew.mu is held. If something has kept it from looping no
-// longer than a moment, that was time in which it looped, too.
+// longer than a moment, that was time in which it looped, too. Nothing counts after the end, which a process that stood
+// still may have missed.
 func (l *looper) book(to usage, at time.Duration) {
+	at = min(at, l.crew.ends())
 	if l.use == briefly && at-l.since <= moment {
 		l.crew.sheet.change(&l.use, looping, l.since)
 	}
