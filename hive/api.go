@@ -34,6 +34,8 @@ type ClusterInfo struct {
 	Node    string   `json:"node"` // id of the node that answers
 	Leader  string   `json:"leader,omitempty"`
 	Version string   `json:"version"`
+	// LeaseTTL is [Config.LeaseTTL] of the node that answers: all of a hive have the same.
+	LeaseTTL time.Duration `json:"leaseTTL,omitempty"`
 }
 
 // ClockInfo is the time on a node's clock.
@@ -159,7 +161,7 @@ func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) error {
 func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
 	l, _ := n.currentLeader()
 	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.contact.known(),
-		Node: n.info.ID, Leader: l.Value, Version: Version})
+		Node: n.info.ID, Leader: l.Value, Version: Version, LeaseTTL: n.cfg.LeaseTTL})
 	return nil
 }
 

@@ -20,6 +20,9 @@ const (
 	// MinLeaseTTL is the least that an embedded etcd grants: half as much again as
 	// its election timeout, in whole seconds.
 	MinLeaseTTL = time.Second
+	// MaxLeaseTTL is the most that makes sense: for so long nobody sends the share of a node that was cut off, nobody
+	// leads after a leader that was, and a hive that comes back with fewer nodes than before holds still.
+	MaxLeaseTTL = 10 * time.Minute
 	// leaderChange is what etcd adds to leases when its leader stands still: the
 	// election of another, and as much again as an allowance.
 	leaderChange = time.Second
@@ -57,7 +60,8 @@ type Config struct {
 	// Token is what every call of the API must bear; empty means none.
 	Token string
 	// LeaseTTL is the most that it takes until a node without a word counts as
-	// lost, in whole seconds and at least [MinLeaseTTL]. 0 means 5 s. From 3 s on
+	// lost, in whole seconds, from [MinLeaseTTL] to [MaxLeaseTTL], and the same on
+	// all nodes: a hive refuses a node with another. 0 means 5 s. From 3 s on
 	// the node's lease is a second shorter than this, for etcd prolongs all leases
 	// by about as much when its own leader is what was lost. So a node that is out
 	// of reach for longer than the lease stops its load, and may be lost.
@@ -170,9 +174,10 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("address %q is reachable from other hosts: give a token, or listen on 127.0.0.1", c.Address))
 		}
 	}
-	if c.LeaseTTL < MinLeaseTTL {
-		errs = append(errs, fmt.Errorf("lease TTL %s: want %s or more, the least that etcd grants (an etcd of one's own with longer elections grants more)", c.LeaseTTL, MinLeaseTTL))
+	if c.LeaseTTL < MinLeaseTTL || c.LeaseTTL > MaxLeaseTTL {
+		errs = append(errs, fmt.Errorf("lease TTL %s: want %s to %s: etcd grants no less, and for as long as this a node that is cut off is not missed", c.LeaseTTL, MinLeaseTTL, MaxLeaseTTL))
 	}
+	errs = append(errs, checkEndpoints(c.Etcd))
 	return errors.Join(errs...)
 }
 

@@ -40,6 +40,9 @@ func (n *Node) connect(ctx context.Context, l net.Listener) error {
 			return fmt.Errorf("the peer %s was reached, but not its etcd, which listens on the same host: let the ports of %s through, or use a common etcd: %w",
 				n.cfg.Peer, strings.Join(endpoints, ", "), err)
 		}
+		if len(n.cfg.Etcd) > 0 {
+			return explainEtcd(ctx, endpoints, err)
+		}
 		return err
 	}
 	n.etcd, n.keys = n.contact.client, NewKeys(cluster)

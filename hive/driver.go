@@ -104,7 +104,7 @@ type driver struct {
 
 func newDriver(l *leader, id string) *driver {
 	d := &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)), born: time.Now(),
-		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, words: map[string]wordOf{}, watch: newWatchlist(l.n.cfg.LeaseTTL), died: map[int64]*Failure{}, diedAt: map[int64]time.Duration{},
+		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, words: map[string]wordOf{}, watch: newWatchlist(l.n.leaseTTL()), died: map[int64]*Failure{}, diedAt: map[int64]time.Duration{},
 		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}, known: DueCounts{}}
 	return d
 }
@@ -154,6 +154,7 @@ func (d *driver) Run(ctx context.Context) error {
 	d.greet()
 	tick := time.NewTicker(driverTick)
 	defer tick.Stop()
+	var said complaint
 	for d.st.Phase != Finished {
 		keys, nodes := d.keys.Changed(), d.n.nodes.Changed()
 		phase := d.st.Phase
@@ -164,7 +165,9 @@ func (d *driver) Run(ctx context.Context) error {
 		case errors.Is(err, election.ErrDeposed) || ctx.Err() != nil:
 			return cmp.Or(err, ctx.Err())
 		case err != nil:
-			d.n.log.Warn("a step of the run failed and is tried again", "run", d.id, "phase", phase, "reason", err)
+			if said.due(err) {
+				d.n.log.Warn("a step of the run failed and is tried again", "run", d.id, "phase", phase, "reason", err)
+			}
 			if err := d.recover(ctx); err != nil {
 				return err
 			}

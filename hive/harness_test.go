@@ -227,10 +227,17 @@ func (c *counter) Close() error {
 // startStore starts an etcd that no node owns.
 func startStore(t *testing.T) (endpoints []string, stop func()) {
 	t.Helper()
+	return startStoreOf(t, etcdQuota)
+}
+
+// startStoreOf starts an etcd whose database may take so many bytes.
+func startStoreOf(t *testing.T, quota int64) (endpoints []string, stop func()) {
+	t.Helper()
 	d, err := openDataDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.quota = quota
 	e, endpoints, err := startMember(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)

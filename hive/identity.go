@@ -191,24 +191,39 @@ func readCharter(ctx context.Context, c *clientv3.Client, k Keys, embedded bool)
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdStart)
 	defer cancel()
-	var resp *clientv3.TxnResponse
-	err = persist(ctx, func(ctx context.Context) (err error) {
-		resp, err = c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(k.ID()), "=", 0)).
-			Then(clientv3.OpPut(k.ID(), string(data))).Else(clientv3.OpGet(k.ID())).Commit()
+	var value []byte
+	err = persist(ctx, func(ctx context.Context) error {
+		// An etcd that is full answers this and takes no transaction that might write.
+		resp, err := c.Get(ctx, k.ID())
+		if err != nil {
+			return err
+		}
+		if len(resp.Kvs) > 0 {
+			value = resp.Kvs[0].Value
+			return nil
+		}
+		value, err = layCharter(ctx, c, k, data)
 		return err
 	})
 	if err != nil {
 		return charter{}, fmt.Errorf("read the cluster's id: %w", err)
 	}
-	if resp.Succeeded {
-		return fresh, nil
-	}
-	found := decodeCharter(resp.Responses[0].GetResponseRange().Kvs[0].Value)
+	found := decodeCharter(value)
 	if found.Protocol != registry.Protocol {
 		return found, fmt.Errorf("%w: the hive speaks protocol %d, this node (version %s) protocol %d: all nodes of a hive must be of versions with the same protocol",
 			ErrProtocol, found.Protocol, Version, registry.Protocol)
 	}
 	return found, nil
+}
+
+// layCharter writes a charter unless another node was faster, and returns the one that holds.
+func layCharter(ctx context.Context, c *clientv3.Client, k Keys, data []byte) ([]byte, error) {
+	resp, err := c.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(k.ID()), "=", 0)).
+		Then(clientv3.OpPut(k.ID(), string(data))).Else(clientv3.OpGet(k.ID())).Commit()
+	if err != nil || resp.Succeeded {
+		return data, err
+	}
+	return resp.Responses[0].GetResponseRange().Kvs[0].Value, nil
 }
 
 // decodeCharter reads a charter. What is none is the bare id that the first

@@ -68,11 +68,11 @@ func TestCharterProtocols(t *testing.T) {
 
 func TestLeaseTTLIsChecked(t *testing.T) {
 	t.Parallel()
-	for _, ttl := range []string{"999ms", "-1s"} {
+	for _, ttl := range []string{"999ms", "-1s", "10m0.001s", "1000h"} {
 		cfg := Config{Factory: (&script{}).factory("x")}
 		cfg.LeaseTTL = mustDuration(t, ttl)
-		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "want 1s or more") {
-			t.Errorf("%s: got %v, want a refusal that names the least", ttl, err)
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "want 1s to 10m0s") {
+			t.Errorf("%s: got %v, want a refusal that names what would do", ttl, err)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestJoinRefusals(t *testing.T) {
 	t.Parallel()
 	s := &script{}
 	dir := t.TempDir()
-	first := launch(t, Config{Name: "n1", DataDir: dir, Capacity: 1, Token: "secret"}, s)
+	first := launch(t, Config{Name: "n1", DataDir: dir, Capacity: 1, Token: "secret", LeaseTTL: 5 * time.Second}, s)
 	foreign := t.TempDir()
 	d, err := openDataDir(foreign)
 	if err != nil {

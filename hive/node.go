@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"golang.org/x/sync/errgroup"
@@ -173,6 +174,7 @@ func (n *Node) act(ctx context.Context) error {
 // live keeps the node in the hive: one lease ends, and the next begins when
 // etcd answers again.
 func (n *Node) live(ctx context.Context) error {
+	var said complaint
 	for ctx.Err() == nil {
 		err := n.oneLease(ctx)
 		if ctx.Err() != nil {
@@ -184,7 +186,15 @@ func (n *Node) live(ctx context.Context) error {
 		if errors.Is(err, errTwin) {
 			return err
 		}
-		n.log.Warn("this node is out of the hive and joins again", "reason", err)
+		if errors.Is(err, errOtherTTL) {
+			return err
+		}
+		if errors.Is(err, rpctypes.ErrNoSpace) && !n.embedded && !n.hasEntered() {
+			return fmt.Errorf("%w: %s", err, n.fullAdvice())
+		}
+		if said.due(err) {
+			n.log.Warn("this node is out of the hive and joins again", "reason", err)
+		}
 		pause(ctx, rejoinPause)
 	}
 	return ctx.Err()
@@ -341,11 +351,14 @@ func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node
 	if err := n.refuseTwin(ctx); err != nil {
 		return registry.Node{}, err
 	}
+	if err := n.refuseOtherTTL(ctx); err != nil {
+		return registry.Node{}, err
+	}
 	n.endEarlier(ctx)
 	asked := orDefault(n.cfg.Name, n.dir.id.Name)
 	base := orDefault(asked, hostName())
 	rec := registry.Node{ID: n.info.ID, Name: base, Address: n.info.URL, Capacity: n.info.Capacity, Labels: n.cfg.Labels,
-		Version: Version, PID: os.Getpid(), Boot: n.boot, Draining: n.draining.asked(), Cores: n.info.Cores, Memory: n.info.Memory, Joined: time.Now().UTC()}
+		Version: Version, PID: os.Getpid(), Boot: n.boot, Draining: n.draining.asked(), Member: n.part(), Eligible: n.eligible(), Cores: n.info.Cores, Memory: n.info.Memory, Joined: time.Now().UTC()}
 	for i := 2; ; i++ {
 		got, err := n.reg.Register(ctx, s, rec)
 		if asked == "" && errors.Is(err, registry.ErrNameTaken) {

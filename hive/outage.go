@@ -118,8 +118,8 @@ func (d *driver) ride(ctx context.Context) error {
 	room, missing := d.room(), d.absentees()
 	waited := d.at() - d.outage.since
 	d.timeOutage(ctx)
-	ready := room > 0 && (missing == 0 && waited >= keptWait || waited >= d.n.cfg.LeaseTTL)
-	if !ready && !(d.passed() && (d.outage.sure || waited >= d.n.cfg.LeaseTTL)) {
+	ready := room > 0 && (missing == 0 && waited >= keptWait || waited >= d.n.leaseTTL())
+	if !ready && !(d.passed() && (d.outage.sure || waited >= d.n.leaseTTL())) {
 		return nil
 	}
 	d.outage.down = false
@@ -206,7 +206,7 @@ func (d *driver) heard() (run time.Duration, wall time.Time) {
 // Wall time is no witness to that, for it may have been set, or be another machine's.
 func (d *driver) sentUntil() time.Duration {
 	run, _ := d.heard()
-	until := max(run, d.st.From) + tickEvery + d.n.cfg.LeaseTTL
+	until := max(run, d.st.From) + tickEvery + d.n.leaseTTL()
 	if d.outage.sure {
 		until = min(until, max(run, d.presentRun()))
 	}

@@ -172,6 +172,7 @@ func (l *life) keepOnDisk(ctx context.Context) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	var seq int64
+	var said complaint
 	for {
 		select {
 		case <-ctx.Done():
@@ -183,7 +184,7 @@ func (l *life) keepOnDisk(ctx context.Context) {
 			err = s.write(l.t.run, l.inc, letter.body)
 			seq = letter.seq
 		}
-		if err != nil {
+		if err != nil && said.due(err) {
 			l.t.n.log.Warn("a checkpoint could not be kept", "run", l.t.run, "reason", err)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
 const (
@@ -76,6 +78,10 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	se, ok := errors.AsType[*statusError](err)
 	if tooBig, big := errors.AsType[*http.MaxBytesError](err); big {
 		se, ok = &statusError{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooBig.Limit)}, true
+	}
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		se, ok = &statusError{http.StatusInsufficientStorage, codeUnavailable,
+			"the database of the hive's etcd is full and takes no writes; an embedded one is cleared in a moment, of one of your own (--etcd): " + fullRemedy}, true
 	}
 	if !ok {
 		se = &statusError{http.StatusInternalServerError, codeInternal, err.Error()}

@@ -173,7 +173,7 @@ func (w *writeLag) wrote(at, took time.Duration) {
 // tellTrouble puts into the timeline what etcd could not do of late. It is no
 // part of a step: what a step has to say is taken back when it fails.
 func (d *driver) tellTrouble() {
-	if d.st.Phase != Running && d.st.Phase != Draining {
+	if d.st.Phase != Running && d.st.Phase != Draining && d.st.Phase != Teardown {
 		d.troubled, d.fulls = d.n.clock.Now(), d.n.clock.Now()
 		return
 	}
@@ -252,7 +252,7 @@ func (d *driver) silentFor() time.Duration {
 // troubledSince is from when on a new leader tells of trouble with etcd that
 // it saw itself: since the leader before it wrote down the run's clock last.
 func (d *driver) troubledSince() Instant {
-	return d.n.clock.Now() - Instant(min(d.silentFor()+tickEvery, 2*d.n.cfg.LeaseTTL+againFor))
+	return d.n.clock.Now() - Instant(min(d.silentFor()+tickEvery, 2*d.n.leaseTTL()+againFor))
 }
 
 // noteFull notes whether a write was refused for want of space.
@@ -280,11 +280,13 @@ func (d *driver) tellFull() {
 	}
 }
 
+// fullRemedy is what to do about an etcd of one's own that is full.
+const fullRemedy = "compact and defragment it, lift its alarm (etcdctl alarm disarm), and give it a larger --quota-backend-bytes"
+
 // fullAdvice says what becomes of a full database.
 func (n *Node) fullAdvice() string {
 	if n.embedded {
 		return "etcd's database is full and takes no writes: old data is being removed"
 	}
-	return "the database of the etcd (--etcd) is full and takes no writes, so the hive decides nothing until it does again: " +
-		"compact and defragment it, lift its alarm (etcdctl alarm disarm), and give it a larger --quota-backend-bytes"
+	return "the database of the etcd (--etcd) is full and takes no writes, so the hive decides nothing until it does again: " + fullRemedy
 }

@@ -37,7 +37,7 @@ func (a *app) joinCommand() *cli.Command {
 				Usage: "`VUs` that this node can carry"},
 			&cli.StringSliceFlag{Name: "label", KeepSpace: true, Usage: "`key=value` to know the node by; repeatable"},
 			&cli.DurationFlag{Name: "lease-ttl", EnvVars: []string{"HIVE_LEASE_TTL"}, Value: defaultLeaseTTL,
-				Usage: "after this `time` without a word from it the node counts as lost, at least 1s"},
+				Usage: "after this `time` without a word from it the node counts as lost, 1s to 10m, the same on all nodes"},
 			&cli.StringFlag{Name: "engine-memory", EnvVars: []string{"HIVE_ENGINE_MEMORY"}, DefaultText: "set by the node",
 				Usage: "stop an engine that uses more than this `size`: 2GiB, 500MB, or 80% of the machine's memory"},
 			tokenFlag(),
@@ -79,8 +79,6 @@ func (a *app) join(c *cli.Context) error {
 const (
 	// defaultLeaseTTL rides out a stall of etcd or of the machine of some seconds.
 	defaultLeaseTTL = 5 * time.Second
-	// leastLeaseTTL is what a node's renewals, three in a TTL, still keep up with.
-	leastLeaseTTL = time.Second
 	// drainTimeout bounds how long a node that was asked to end waits for its iterations to end; service managers wait
 	// 90 s or so before they kill.
 	drainTimeout = 75 * time.Second
@@ -148,6 +146,9 @@ func joinConfig(c *cli.Context) (hive.Config, error) {
 	if c.NArg() > 1 {
 		return hive.Config{}, usageError("join takes at most one argument, the address of a node of the hive; found %d", c.NArg())
 	}
+	if c.NArg() == 1 && c.Args().First() == "" {
+		return hive.Config{}, usageError("the address of the node to join is empty: leave it out to found a hive")
+	}
 	if n := c.Int("capacity"); c.IsSet("capacity") && n < 0 {
 		return hive.Config{}, usageError("--capacity %d: want the number of VUs, 0 or more", n)
 	}
@@ -155,8 +156,13 @@ func joinConfig(c *cli.Context) (hive.Config, error) {
 	if err != nil {
 		return hive.Config{}, err
 	}
-	if ttl := c.Duration("lease-ttl"); ttl < leastLeaseTTL {
-		return hive.Config{}, usageError("--lease-ttl %s: want %s or more", ttl, leastLeaseTTL)
+	if ttl := c.Duration("lease-ttl"); ttl < hive.MinLeaseTTL || ttl > hive.MaxLeaseTTL {
+		return hive.Config{}, usageError("--lease-ttl %s: want %s to %s; for as long as this a node that is cut off is not missed", ttl, hive.MinLeaseTTL, hive.MaxLeaseTTL)
+	}
+	etcd := splitCommas(c.StringSlice("etcd"))
+	// An empty variable is as good as none; an empty flag is a mistake that would found another hive.
+	if empty, set := os.LookupEnv("HIVE_ETCD"); c.IsSet("etcd") && len(etcd) == 0 && !(set && empty == "") {
+		return hive.Config{}, usageError("--etcd names no endpoint: want host:port, or several separated by commas")
 	}
 	var engineMemory int64
 	if size := c.String("engine-memory"); size != "" {
@@ -170,7 +176,7 @@ func joinConfig(c *cli.Context) (hive.Config, error) {
 		DataDir:   c.String("data-dir"),
 		Address:   c.String("address"),
 		Advertise: c.String("advertise"),
-		Etcd:      splitCommas(c.StringSlice("etcd")),
+		Etcd:      etcd,
 		Cluster:   c.String("cluster"),
 		Capacity:  c.Int("capacity"),
 		Labels:    labels,
