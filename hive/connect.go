@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +23,7 @@ const askMembers = 2 * time.Second
 
 // connect finds or starts the etcd and makes sure that it is this node's hive.
 func (n *Node) connect(ctx context.Context, l net.Listener) error {
+	n.dir.log = n.log
 	n.dir.spot = spotOf(l, n.cfg.Advertise)
 	if n.cfg.quota > 0 {
 		n.dir.quota = n.cfg.quota
@@ -165,9 +168,9 @@ func (n *Node) findKnown(ctx context.Context) (endpoints []string, cluster strin
 // more: the node then comes back without a member.
 func (n *Node) returnAsMember(ctx context.Context) ([]string, string, error) {
 	known := n.dir.known()
-	removed := !n.dir.hasMember()
-	if !removed {
-		removed, _ = n.removed(ctx) // without an answer it is taken as still a member
+	removed, _ := n.removed(ctx) // without an answer it is taken as still a member
+	if !removed && !n.dir.hasMember() {
+		return n.returnEmpty(ctx)
 	}
 	if !removed {
 		e, endpoints, err := startMember(ctx, n.dir, func() {
@@ -189,6 +192,30 @@ func (n *Node) returnAsMember(ctx context.Context) ([]string, string, error) {
 		return nil, "", err
 	}
 	return n.findKnown(ctx)
+}
+
+// returnEmpty brings a node back whose member has lost its data. Other members have the same: the node comes back without
+// one, as soon as they answer, and is asked to hold one again. Without others, the data was all there is of the hive.
+func (n *Node) returnEmpty(ctx context.Context) ([]string, string, error) {
+	if _, err := os.ReadDir(n.dir.walDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("embedded etcd: %w", err)
+	}
+	if len(n.otherMembers()) == 0 {
+		return nil, "", fmt.Errorf("%w: there is no log in %s, and no other node holds the hive's etcd: restore it, or start with another --data-dir", errDamaged, n.dir.walDir())
+	}
+	n.log.Warn("the data of this node's etcd member is gone: it comes back without one, and gets it again from the others", "dir", n.dir.memberDir())
+	endpoints, cluster, err := n.findKnown(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return endpoints, cluster, n.dir.dropMember()
+}
+
+// otherMembers are the client endpoints of the members that this node was last one of, without its own.
+func (n *Node) otherMembers() []string {
+	known := n.dir.known()
+	own := memberURL(n.dir.spot.host, known.ClientPort)
+	return slices.DeleteFunc(slices.Clone(known.Etcd), func(e string) bool { return e == own })
 }
 
 // lostMember says whether the others removed this node's member just when it
@@ -218,8 +245,7 @@ func (n *Node) removed(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("embedded etcd: member %q: %w", known.MemberID, err)
 	}
-	own := memberURL(n.dir.spot.host, known.ClientPort)
-	others := slices.DeleteFunc(slices.Clone(known.Etcd), func(e string) bool { return e == own })
+	others := n.otherMembers()
 	if len(others) == 0 {
 		return false, errors.New("embedded etcd: no other member is known")
 	}

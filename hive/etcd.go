@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -96,18 +95,16 @@ func memberURL(host string, port int) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// hasMember says whether a member's data is there to start from.
-func (d *dataDir) hasMember() bool {
-	_, err := os.Stat(filepath.Join(d.memberDir(), "member", "wal"))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // dropMember forgets the member that this node held, with its data.
 func (d *dataDir) dropMember() error {
+	// In this order: a member whose data is gone is taken for damaged.
+	if err := d.update(func(id *identity) { id.Member, id.MemberID = false, "" }); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(d.memberDir()); err != nil {
 		return fmt.Errorf("embedded etcd: %w", err)
 	}
-	return d.update(func(id *identity) { id.Member, id.MemberID = false, "" })
+	return nil
 }
 
 // keepMember notes the member that e is.
@@ -121,6 +118,11 @@ func (d *dataDir) keepMember(e *embed.Etcd) error {
 // waiting, when set, is called while it waits.
 func startMember(ctx context.Context, d *dataDir, waiting ...func()) (*embed.Etcd, []string, error) {
 	again := d.id.Member && d.hasMember()
+	if d.hasMember() {
+		if err := d.checkMember(); err != nil {
+			return nil, nil, err
+		}
+	}
 	e, err := launchMember(d, func(cfg *embed.Config) { cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name) })
 	if err != nil {
 		return nil, nil, err
@@ -153,7 +155,7 @@ func joinMembers(ctx context.Context, d *dataDir, id uint64, theirs []*etcdserve
 			cluster = append(cluster, name+"="+u)
 		}
 	}
-	e, err := embed.StartEtcd(memberConfig(d, func(cfg *embed.Config) {
+	e, err := startEtcd(memberConfig(d, func(cfg *embed.Config) {
 		cfg.ClusterState = embed.ClusterStateFlagExisting
 		cfg.InitialCluster = strings.Join(cluster, ",")
 	}))
@@ -173,14 +175,14 @@ func launchMember(d *dataDir, more func(*embed.Config)) (*embed.Etcd, error) {
 		if err := d.choosePorts(); err != nil {
 			return nil, err
 		}
-		e, err := embed.StartEtcd(memberConfig(d, more))
+		e, err := startEtcd(memberConfig(d, more))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			last = err
 			d.id.ClientPort, d.id.PeerPort = 0, 0
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("embedded etcd in %s: %w", d.memberDir(), err)
+			return nil, fmt.Errorf("embedded etcd: %w", err)
 		}
 		return e, nil
 	}
@@ -225,7 +227,7 @@ func memberConfig(d *dataDir, more func(*embed.Config)) *embed.Config {
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = at(d.spot.bind, d.id.ClientPort), at(d.spot.host, d.id.ClientPort)
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = at(d.spot.bind, d.id.PeerPort), at(d.spot.host, d.id.PeerPort)
 	cfg.TickMs, cfg.ElectionMs = etcdTick, etcdElection
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(lastWords{log: d.log}))
 	cfg.EnableGRPCGateway = false
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = "5m"

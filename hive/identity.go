@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -53,6 +54,7 @@ type dataDir struct {
 	path  string
 	temp  bool
 	lock  *os.File
+	log   *slog.Logger
 	spot  spot  // of the embedded member
 	quota int64 // of the embedded member's database, in bytes
 
@@ -63,7 +65,7 @@ type dataDir struct {
 // openDataDir takes the directory, or a temporary one for "", and reads the
 // identity in it or makes one.
 func openDataDir(path string) (*dataDir, error) {
-	d := &dataDir{path: path, spot: spot{bind: loopback, host: loopback}, quota: etcdQuota}
+	d := &dataDir{path: path, spot: spot{bind: loopback, host: loopback}, quota: etcdQuota, log: slog.New(slog.DiscardHandler)}
 	if path == "" {
 		tmp, err := os.MkdirTemp("", "hive-")
 		if err != nil {
@@ -90,8 +92,14 @@ func (d *dataDir) open() error {
 	}
 	data, err := os.ReadFile(d.file())
 	if errors.Is(err, fs.ErrNotExist) {
+		if d.hasMember() {
+			return fmt.Errorf("%s is missing, and %s has the data of an etcd member: restore it, or use another data directory", d.file(), d.memberDir())
+		}
 		d.id = identity{Format: identityFormat, Node: newNodeID()}
-		return nil
+		if d.temp {
+			return nil
+		}
+		return d.save() // before there is anything that belongs to it
 	}
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)

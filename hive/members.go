@@ -182,7 +182,7 @@ func (n *Node) becomeMember(ctx context.Context) error {
 }
 
 // addLearner enters this node's member in the list, in the place of one that
-// an attempt before it left behind.
+// an attempt before it left behind, or whose data the node has lost.
 func (n *Node) addLearner(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -191,9 +191,9 @@ func (n *Node) addLearner(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("list the members: %w", err)
 	}
 	for _, m := range list.Members {
-		if m.IsLearner && (m.Name == n.info.ID || slices.Contains(m.PeerURLs, n.dir.peerURL())) {
+		if m.Name == n.info.ID || m.IsLearner && slices.Contains(m.PeerURLs, n.dir.peerURL()) {
 			if _, err := n.etcd.MemberRemove(ctx, m.ID); err != nil {
-				return 0, fmt.Errorf("remove the learner of an earlier attempt: %w", err)
+				return 0, fmt.Errorf("remove the member of an earlier attempt, or of a data directory that is gone: %w", err)
 			}
 		}
 	}
@@ -502,7 +502,8 @@ func (c *controller) look(ctx context.Context) (sitting, error) {
 	local := true
 	raft := c.raftLeader(ctx)
 	for _, m := range list.Members {
-		r, here := nodes[m.Name]
+		r, known := nodes[m.Name]
+		here := known && (m.IsLearner || r.Member != "") // a node may come back without the data of its member
 		held := seat{id: m.ID, node: m.Name, learner: m.IsLearner, here: here, leaving: r.Draining, leads: m.ID == raft}
 		if m.Name == "" {
 			held.dead = c.stray.of(fmt.Sprint(m.ID), false, now) > etcdStart
@@ -512,7 +513,7 @@ func (c *controller) look(ctx context.Context) (sitting, error) {
 		if m.IsLearner && here {
 			held.inSync = c.inSync(ctx, m.ClientURLs)
 		}
-		holders[m.Name] = true
+		holders[m.Name] = !known || !held.dead // who lost it may hold it again
 		local = local && (len(m.PeerURLs) == 0 || isLoopback(hostOf(m.PeerURLs[0])))
 		s.seats = append(s.seats, held)
 	}
