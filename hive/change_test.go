@@ -196,3 +196,76 @@ func TestWholeHiveDown(t *testing.T) {
 		})
 	}
 }
+
+// The whole hive goes down before the load has begun, and comes up again: the test is dealt to the nodes that are back, and
+// one that was inside setup() is told of, even if its node is among them.
+func TestWholeHiveDownBeforeTheLoad(t *testing.T) {
+	t.Parallel()
+	for _, phase := range []Phase{Preparing, Setup} {
+		t.Run(string(phase), func(t *testing.T) {
+			t.Parallel()
+			s := &script{traits: Traits{Setup: true, Teardown: true}}
+			if phase == Preparing {
+				s.making = make(chan struct{})
+			} else {
+				s.hold = make(chan struct{})
+			}
+			endpoints, _ := startStore(t)
+			dirs := []string{t.TempDir(), t.TempDir()}
+			start := func() []*running {
+				nodes := make([]*running, len(dirs))
+				for i, dir := range dirs {
+					nodes[i] = launch(t, Config{Name: fmt.Sprintf("n%d", i+1), DataDir: dir, Etcd: endpoints, Capacity: 10}, s)
+				}
+				return nodes
+			}
+			nodes := start()
+			awaitNodes(t, nodes[0], 2)
+			c := client(t, nodes[0])
+			run := submit(t, c, arriving(t, 50, 12, time.Second)) // one node is not enough
+			awaitPhase(t, c, run, phase)
+			if phase == Setup {
+				eventually(t, "setup runs", func() bool { n, _ := s.count("setup"); return n == 1 })
+			}
+			var down sync.WaitGroup
+			for _, n := range nodes {
+				down.Go(func() { n.stop(errCrash) })
+			}
+			down.Wait()
+			nodes = start()
+			if phase == Preparing {
+				close(s.making)
+			}
+			res, _ := follow(t, client(t, nodes[1]), run)
+			switch {
+			case phase == Preparing && (res.Verdict != Passed || begunOnce(t, s, 50) != 0):
+				t.Errorf("verdict %s (%v), want a run as planned", res.Verdict, res.Failure)
+			case phase == Setup && (res.Failure == nil || res.Failure.Kind != KindSetupLost):
+				t.Errorf("verdict %s (%v), want it to be lost inside setup()", res.Verdict, res.Failure)
+			}
+			if n, _ := s.count("teardown"); n != 1 {
+				t.Errorf("teardown ran %d times, want once", n)
+			}
+		})
+	}
+}
+
+// A run whose plan came to its end while the whole hive was down is closed with teardown(), by nodes that never had a share.
+func TestWholeHiveDownUntilAfterThePlan(t *testing.T) {
+	t.Parallel()
+	s := &script{traits: Traits{Teardown: true}}
+	endpoints, _ := startStore(t)
+	first := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 10}, s)
+	run := submit(t, client(t, first), arriving(t, 50, 6, 3*time.Second))
+	awaitBegun(t, s, "n1", 20)
+	first.stop(errCrash)
+	time.Sleep(4 * time.Second)
+	second := launch(t, Config{Name: "n2", Etcd: endpoints, Capacity: 10}, s)
+	res, _ := follow(t, client(t, second), run)
+	if n, _ := s.count("teardown"); n != 1 {
+		t.Errorf("teardown ran %d times, want once", n)
+	}
+	if res.Verdict != Inconclusive {
+		t.Errorf("verdict %s: %v, want inconclusive", res.Verdict, res.Failure)
+	}
+}

@@ -29,7 +29,7 @@ func (t *task) serve(ctx context.Context, d *duties, st State) {
 	case st.Phase == Setup:
 		d.setup.Do(func() { t.wg.Go(func() { t.setup(ctx) }) })
 	case st.Phase == Teardown && st.Teardown:
-		d.teardown.Do(func() { t.wg.Go(func() { t.teardown(ctx, st) }) })
+		d.teardown.Do(func() { t.wg.Go(func() { t.teardown(ctx) }) })
 	}
 }
 
@@ -139,8 +139,8 @@ func (t *task) endDuty(ctx context.Context, key string, d Duty) {
 }
 
 // teardown runs the script's teardown(), if this node is the first to begin it.
-func (t *task) teardown(ctx context.Context, st State) {
-	l, e, err := t.forDuty(ctx, st)
+func (t *task) teardown(ctx context.Context) {
+	l, e, err := t.forDuty(ctx)
 	if err != nil {
 		t.n.log.Error("teardown cannot run on this node", "run", t.run, "reason", err)
 		return
@@ -167,7 +167,7 @@ func (t *task) teardown(ctx context.Context, st State) {
 // handleSummary lets this node's engine make the summary. When it returns, the
 // leader has what the script logged in it.
 func (t *task) handleSummary(ctx context.Context, st State, data []byte) (map[string][]byte, bool, error) {
-	l, e, err := t.forDuty(ctx, st)
+	l, e, err := t.forDuty(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -180,7 +180,7 @@ func (t *task) handleSummary(ctx context.Context, st State, data []byte) (map[st
 
 // forDuty is the engine for a duty: that of the newest life, when its load is
 // over, or one that is made for it. For teardown and the summary any will do.
-func (t *task) forDuty(ctx context.Context, st State) (*life, Engine, error) {
+func (t *task) forDuty(ctx context.Context) (*life, Engine, error) {
 	if l, e := t.newest(); e != nil {
 		return l, e, l.untilOver(ctx)
 	}
@@ -189,7 +189,7 @@ func (t *task) forDuty(ctx context.Context, st State) (*life, Engine, error) {
 	if t.bare != nil {
 		return nil, t.bare, nil
 	}
-	alloc, err := t.anyAlloc(ctx, st)
+	alloc, err := t.anyAlloc(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -209,11 +209,13 @@ func (t *task) forDuty(ctx context.Context, st State) (*life, Engine, error) {
 	return nil, e, nil
 }
 
-// anyAlloc reads an allocation of the present epoch.
-func (t *task) anyAlloc(ctx context.Context, st State) (*Alloc, error) {
+// anyAlloc reads the run's newest allocation. The present epoch has none when nobody has a share in it, as after an outage
+// of the whole hive.
+func (t *task) anyAlloc(ctx context.Context) (*Alloc, error) {
 	var alloc Alloc
 	err := persist(ctx, func(ctx context.Context) error {
-		resp, err := t.n.etcd.Get(ctx, t.n.keys.AllocsOf(t.run, st.Epoch), clientv3.WithPrefix(), clientv3.WithLimit(1))
+		resp, err := t.n.etcd.Get(ctx, t.n.keys.Allocs(t.run), clientv3.WithPrefix(), clientv3.WithLimit(1),
+			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend))
 		if err != nil {
 			return err
 		}

@@ -124,6 +124,17 @@ func (d *driver) dealAgain(ctx context.Context) (changed bool, err error) {
 			lost = append(lost, m)
 		}
 	}
+	if node, over, err := d.setupLost(ctx, fallen); over || err != nil {
+		if err != nil {
+			return false, err
+		}
+		return true, d.advance(ctx, "setup lost", func(s *State) {
+			d.bury(s, fallen)
+			s.fail(&Failure{Kind: KindSetupLost, Node: node, Message: "lost inside setup(), which is not run again"})
+			s.Teardown = s.Teardown || d.wantsTeardown()
+			d.endLoad(s, StopInterrupt)
+		})
+	}
 	if len(lost) == 0 {
 		return false, nil
 	}
@@ -131,33 +142,41 @@ func (d *driver) dealAgain(ctx context.Context) (changed bool, err error) {
 	if died := d.died[lost[0].Incarnation]; died != nil {
 		f.Kind, f.Message = deathKind(died), died.Message
 	}
-	duty, begun := d.duty(d.n.keys.Setup(d.id))
-	if begun && !duty.Done && slices.ContainsFunc(lost, func(m Member) bool { return m.ID == duty.Node }) {
-		f.Kind, f.Node, f.Message = KindSetupLost, d.nameOf(duty.Node), "lost inside setup(), which is not run again"
-		return true, d.advance(ctx, "setup lost", func(s *State) {
-			d.bury(s, fallen)
-			s.fail(f)
-			s.Teardown = s.Teardown || d.wantsTeardown()
-			d.endLoad(s, StopInterrupt)
-		})
-	}
 	if d.policy().OnNodeLoss == LossAbort {
 		return true, d.drain(ctx, f)
 	}
 	return true, d.redealUnbegun(ctx, fallen, lost, f)
 }
 
+// setupLost says whether the process that began setup() and has not ended it is gone, and which node that was. Its node
+// may be there again, and even be dealt to.
+func (d *driver) setupLost(ctx context.Context, fallen map[int64]string) (node string, lost bool, err error) {
+	duty, begun := d.duty(d.n.keys.Setup(d.id))
+	if !begun || duty.Done {
+		return "", false, nil
+	}
+	on := d.onDuty(duty)
+	for _, m := range d.st.Members {
+		if m.ID == on.ID && m.Boot == on.Boot {
+			return m.Name, fallen[m.Incarnation] != "", nil
+		}
+	}
+	alive, err := d.alive(ctx, on)
+	return on.Name, !alive, err
+}
+
 // redealUnbegun gives the nodes that are there now a first deal again.
 func (d *driver) redealUnbegun(ctx context.Context, fallen map[int64]string, lost []Member, f *Failure) error {
 	var members []Member
 	for _, m := range d.candidates() {
-		if was, ok := d.memberOf(m.ID); !ok || fallen[was.Incarnation] == "" {
+		// A node whose engine died is not tried again, one that was away or is another process is.
+		if was, ok := d.memberOf(m.ID); !ok || was.Boot != m.Boot || d.died[was.Incarnation] == nil {
 			members = append(members, m)
 		}
 	}
 	plan, members, shares, err := d.deal(members)
 	if err != nil {
-		if d.waited() < d.n.cfg.Timing.Grace && len(members) == 0 {
+		if d.waited() < d.n.cfg.Timing.Grace && (len(members) == 0 || len(lost) == len(d.st.Members)) {
 			return nil // a hive that was down as a whole comes back node by node
 		}
 		f.Message += "; without it " + err.Error()
@@ -165,7 +184,7 @@ func (d *driver) redealUnbegun(ctx context.Context, fallen map[int64]string, los
 	}
 	epoch, lives := d.st.Tried+1, d.st.Lives
 	for i, m := range members {
-		if was, ok := d.memberOf(m.ID); ok && was.Boot == m.Boot {
+		if was, ok := d.memberOf(m.ID); ok && was.Boot == m.Boot && fallen[was.Incarnation] == "" {
 			members[i].Incarnation = was.Incarnation
 			continue
 		}
