@@ -550,6 +550,10 @@ func (d *driver) awaitTeardown(ctx context.Context) error {
 		}
 		d.warn("the last metrics of these nodes are missing: %s", strings.Join(missing, ", "))
 	}
+	// The result has the timeline: what there is to say must be written before.
+	if err := d.writeNotes(ctx); err != nil {
+		return err
+	}
 	return d.conclude(ctx, d.result(ctx))
 }
 

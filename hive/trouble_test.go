@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 func TestTroubles(t *testing.T) {
@@ -161,4 +162,44 @@ func TestLargeResultsAreDropped(t *testing.T) {
 		follow(t, c, submit(t, c, arriving(t, 20, 2, time.Second)))
 	}
 	eventually(t, "one run is left", func() bool { runs, err := c.Runs(t.Context()); return err == nil && len(runs) == 1 })
+}
+
+// A database that is full when the load ends, and is freed by others, holds the end up; the timeline tells of it.
+func TestFullDatabaseAtTheEndOfTheLoad(t *testing.T) {
+	t.Parallel()
+	s := &script{}
+	endpoints, _ := startStoreOf(t, 4<<20)
+	n := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 10}, s)
+	c := client(t, n)
+	run := submit(t, c, arriving(t, 50, 4, 6*time.Second))
+	awaitBegun(t, s, "n1", 20)
+	value := strings.Repeat("x", 1<<19)
+	for i := 0; ; i++ {
+		_, err := n.etcd.Put(t.Context(), "/test/key", value)
+		if errors.Is(err, rpctypes.ErrNoSpace) {
+			break
+		}
+		if err != nil || i > 100 {
+			t.Fatalf("put %d: got %v, want no space before long", i, err)
+		}
+	}
+	eventually(t, "the load is over", func() bool { return len(s.all()) == 300 })
+	time.Sleep(time.Second) // its end is to be written
+	st, err := n.etcd.Status(t.Context(), endpoints[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, compactErr := n.etcd.Compact(t.Context(), st.Header.Revision, clientv3.WithCompactPhysical())
+	_, shrinkErr := n.etcd.Defragment(t.Context(), endpoints[0])
+	_, disarmErr := n.etcd.AlarmDisarm(t.Context(), &clientv3.AlarmMember{})
+	if err := errors.Join(compactErr, shrinkErr, disarmErr); err != nil {
+		t.Fatal(err)
+	}
+	res, _ := follow(t, c, run)
+	if res.Verdict != Passed || begunOnce(t, s, 300) != 0 {
+		t.Errorf("verdict %s (%v), want all iterations", res.Verdict, res.Failure)
+	}
+	if told := entries(res, TimelineEtcd); !slices.ContainsFunc(told, func(e TimelineEvent) bool { return strings.Contains(e.Message, "was full") }) {
+		t.Errorf("the timeline tells of %+v, want that the database was full", told)
+	}
 }
