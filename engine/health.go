@@ -11,9 +11,17 @@ type Health struct {
 	Late       time.Duration `json:"late"`                // 99th percentile of how late iterations started, or its own timers fired when there were none
 	Sockets    int           `json:"sockets"`             // open file descriptors
 	SocketsMax int           `json:"socketsMax"`          // as many as the process may open
+	Stall      Stall         `json:"stall,omitzero"`      // the last one since the load began
 }
 
-// Worst has the higher of each figure.
+// Stall is a stretch of the run's clock in which the process was given no time, as when it is stopped, or its machine is.
+type Stall struct {
+	N     int           `json:"n"` // how many there were, this one included
+	From  time.Duration `json:"from"`
+	Until time.Duration `json:"until"`
+}
+
+// Worst has the higher of each figure, and no stall.
 func (h Health) Worst(o Health) Health {
 	return Health{
 		CPU: max(h.CPU, o.CPU), Memory: max(h.Memory, o.Memory), MemoryMax: max(h.MemoryMax, o.MemoryMax), GC: max(h.GC, o.GC),

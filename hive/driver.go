@@ -88,6 +88,7 @@ type driver struct {
 	troubled Instant         // until when trouble with etcd has been told of, on this node's clock
 	fulls    Instant         // the same of its want of space
 	shuts    shutting        // when members had no lease
+	stalls   map[int64]int   // Stall.N that was told, by incarnation
 	lag      writeLag        // of etcd
 	term     uint64          // of etcd's own leader, as of the last answer
 	notes    []TimelineEvent // that wait to be written
@@ -105,7 +106,7 @@ type driver struct {
 func newDriver(l *leader, id string) *driver {
 	d := &driver{l: l, n: l.n, id: id, hub: l.hub(id), keys: registry.NewMirror(l.n.etcd, l.n.keys.Run(id)), born: time.Now(),
 		wake: make(chan struct{}, 1), handing: make(chan handed, 1), silent: map[int64]bool{}, words: map[string]wordOf{}, watch: newWatchlist(l.n.leaseTTL()), died: map[int64]*Failure{}, diedAt: map[int64]time.Duration{},
-		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}, known: DueCounts{}}
+		allocs: map[int]map[int64]Alloc{}, lives: map[int64]*Life{}, stints: map[int64][]Stint{}, stalls: map[int64]int{}, known: DueCounts{}}
 	return d
 }
 
@@ -160,6 +161,7 @@ func (d *driver) Run(ctx context.Context) error {
 		phase := d.st.Phase
 		d.tellTrouble()
 		d.tellShut()
+		d.tellStalls()
 		err := d.step(ctx)
 		switch {
 		case errors.Is(err, election.ErrDeposed) || ctx.Err() != nil:

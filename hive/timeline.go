@@ -33,7 +33,8 @@ const (
 	TimelineHold        = "hold-still"
 	TimelineEtcd        = "etcd-trouble"
 	TimelineFenced      = "fenced"
-	TimelineClock       = "clock" // a wall clock was set
+	TimelineStalled     = "stalled" // an engine was given no time
+	TimelineClock       = "clock"   // a wall clock was set
 	TimelineEngineDied  = "engine-died"
 	TimelineStop        = "stop"
 	TimelineEnd         = "end"

@@ -231,6 +231,23 @@ func (d *driver) tellShut() {
 		nameList(names), seconds(from), seconds(until), plural(len(names), "node", "nodes")), map[string]float64{"seconds": (until - from).Seconds()})
 }
 
+// tellStalls puts into the timeline when engines were given no time.
+func (d *driver) tellStalls() {
+	for _, c := range d.n.inbox.all() {
+		s := c.Health.Stall
+		if s.N <= d.stalls[c.Incarnation] {
+			continue
+		}
+		d.stalls[c.Incarnation] = s.N
+		if s.Until < d.shuts.before {
+			continue // the leader before has told of it
+		}
+		name := d.nameOf(c.Node)
+		d.note(TimelineStalled, name, fmt.Sprintf("the engine of node %s stood still for %s, from %s until %s", name,
+			(s.Until-s.From).Round(10*time.Millisecond), seconds(s.From), seconds(s.Until)), map[string]float64{"seconds": (s.Until - s.From).Seconds()})
+	}
+}
+
 // runAt is what the run's clock read at a past instant of this node's clock,
 // if it has not stood still since.
 func (d *driver) runAt(i Instant) time.Duration {

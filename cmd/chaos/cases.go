@@ -124,7 +124,7 @@ func shortCases() []kase {
 			faults: []fault{kill(3*time.Second, 2)}, anyLosses: true},
 		{name: "per-vu", load: load{executor: "per-vu-iterations", seconds: 60, amount: 4, vus: 30, sleep: 3 * time.Second}, nodes: []int{100, 100, 100},
 			faults: []fault{kill(4*time.Second, 1)}, anyLosses: true},
-		{name: "stopped", load: arrivals(22, 200, 60, 10*ms), nodes: []int{100, 100, 100}, anyLosses: true,
+		{name: "stopped", load: arrivals(22, 200, 60, 10*ms), nodes: []int{100, 100, 100}, anyLosses: true, tells: []string{"stalled"},
 			faults: []fault{freeze(3*time.Second, 1, 2*time.Second), freeze(9*time.Second, 2, 8*time.Second)}},
 		{name: "engine", load: load{executor: "ramping-vus", seconds: 16, amount: 30, sleep: 100 * ms}, nodes: []int{100, 100, 100}, anyLosses: true,
 			faults: []fault{killEngine(4*time.Second, 1)}},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -115,6 +117,41 @@ func TestEngineProcess(t *testing.T) {
 	whole()
 	if pids := n.engines(t); len(pids) > 0 {
 		t.Errorf("engine processes %v are left after the runs", pids)
+	}
+}
+
+// An engine that is stopped for less time than the lease lasts goes on, and the timeline says for how long it stood.
+func TestEngineStandsStill(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	t.Parallel()
+	n := startNode(t)
+	ended := make(chan outcome)
+	begun := make(chan struct{})
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		select {
+		case begun <- struct{}{}:
+		default:
+		}
+	}))
+	defer target.Close()
+	go func() {
+		ended <- n.runAt(t, "import http from 'k6/http'; import { sleep } from 'k6'; export default () => { http.get(__ENV.TARGET); sleep(0.1); }",
+			"--vus", "2", "--duration", "6s", "-e", "TARGET="+target.URL)
+	}()
+	pid := n.awaitEngine(t)
+	<-begun
+	time.Sleep(500 * time.Millisecond) // into the load
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // the stall itself
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got.code != 0 || !strings.Contains(got.stdout, " stood still for ") {
+		t.Errorf("the engine stood still for 2 s: got %+v", got)
 	}
 }
 
