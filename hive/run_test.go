@@ -108,6 +108,9 @@ func TestFiftyNodes(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		return
+	}
 	awaitNodes(t, nodes[49], 50)
 	c := client(t, nodes[49])
 	const vus = 750 // half of the hive's 1500
