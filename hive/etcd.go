@@ -36,6 +36,11 @@ const (
 	// election that is called in vain (an overloaded machine, a slow disk) costs as
 	// little. Leases may be as short as 1 s.
 	etcdTick, etcdElection = 40, 400
+	// etcdCatchUp is how many of the last writes a member keeps in memory for others
+	// that are behind; one that is further behind gets a copy of the database. An
+	// archive is written in chunks of half a MiB, so that etcd's own default of 5,000
+	// would be 2.5 GiB in each member after some large ones.
+	etcdCatchUp = 1000
 	// maxLearners lets a whole council of members be replaced at once.
 	maxLearners = council
 	// dialTimeout bounds the first contact with an etcd.
@@ -233,6 +238,7 @@ func memberConfig(d *dataDir, more func(*embed.Config)) *embed.Config {
 	cfg.AutoCompactionRetention = "5m"
 	cfg.QuotaBackendBytes = d.quota
 	cfg.MaxLearners = maxLearners
+	cfg.SnapshotCatchUpEntries = etcdCatchUp
 	// etcd's own check refuses a learner while one of three members is away,
 	// which is when a learner is wanted. nextStep minds the quorum instead.
 	cfg.StrictReconfigCheck = false
