@@ -41,6 +41,11 @@ type checkpoint struct {
 	logs     seqSet
 }
 
+// idle says whether the incarnation had nothing left to do of a scenario.
+func (c *checkpoint) idle(scenario string) bool {
+	return slices.ContainsFunc(c.Progress.Scenarios, func(p ScenarioProgress) bool { return p.Name == scenario && p.Idle })
+}
+
 // folding is the sum of incarnations that are over: nothing more is to come of them.
 type folding struct {
 	Lives    lifeSet

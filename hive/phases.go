@@ -414,9 +414,12 @@ func (d *driver) leaveRunning(ctx context.Context, how StopMode) error {
 	})
 }
 
+// takenUp is how long after an epoch has begun a node's reports tell of it.
+const takenUp = 500 * time.Millisecond
+
 // allIdle says whether all living members have nothing to do any more and only wait for work of nodes that may be lost.
 func (d *driver) allIdle() bool {
-	if len(d.countedScenarios()) == 0 || d.st.Proposal != nil {
+	if len(d.countedScenarios()) == 0 || d.st.Proposal != nil || d.restOfLost() {
 		return false
 	}
 	for _, m := range d.living() {
@@ -427,17 +430,34 @@ func (d *driver) allIdle() bool {
 		if c.Stage >= StageEnded {
 			continue
 		}
+		if d.st.From > 0 && c.At < d.st.From+takenUp {
+			return false // it may not have seen yet what it gained
+		}
 		for _, s := range d.opts.Scenarios {
-			over := d.now() > s.End()
-			for _, p := range c.Progress.Scenarios {
-				over = over || p.Name == s.Name && p.Idle
-			}
-			if !over {
+			if d.now() <= s.End() && !c.idle(s.Name) {
 				return false
 			}
 		}
 	}
 	return d.nothingLoose()
+}
+
+// restOfLost says whether a lost member may have left counted iterations that others have yet to get, while these wait.
+func (d *driver) restOfLost() bool {
+	fallen := d.fallen()
+	for _, m := range d.st.Members {
+		if fallen[m.Incarnation] == "" {
+			continue
+		}
+		c := d.n.inbox.of(m.Incarnation)
+		for i := range d.countedScenarios() {
+			s := d.opts.Scenarios[i]
+			if d.now() <= s.End() && (c == nil || !c.idle(s.Name)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // planEnd is when the last iteration of the plan has ended, on the run's clock.
