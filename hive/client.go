@@ -220,6 +220,9 @@ func (c *Client) Submit(ctx context.Context, packed []byte, sub Submission) (Run
 }
 
 func (c *Client) upload(ctx context.Context, digest string, packed []byte) error {
+	if len(packed) > maxArchive {
+		return Failf(KindConfig, "the archive has %d MiB, with all files that the script imports and opens, and a hive takes at most %d MiB", len(packed)>>20, maxArchive>>20)
+	}
 	path := "/api/v1/blobs/" + digest
 	err := c.call(ctx, "HEAD", path, nil, nil)
 	if api, ok := errors.AsType[*APIError](err); !ok || api.Status != http.StatusNotFound {

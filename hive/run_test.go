@@ -372,6 +372,9 @@ func TestTamperedArchive(t *testing.T) {
 	if err := c.calls.send(t.Context(), "PUT", nodes[0].info.URL+"/api/v1/blobs/"+digest, []byte("other"), nil); err == nil || !strings.Contains(err.Error(), "changed on its way") {
 		t.Errorf("an upload that does not have its digest: %v", err)
 	}
+	if err := c.upload(t.Context(), "", make([]byte, maxArchive+1)); err == nil || !strings.Contains(err.Error(), "a hive takes at most 256 MiB") {
+		t.Errorf("an archive that is too large: %v", err)
+	}
 }
 
 func TestEtcdGoneInMidRun(t *testing.T) {
