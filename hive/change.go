@@ -83,6 +83,7 @@ func (d *driver) hopeless(fallen map[int64]string) *Failure {
 		m, member := d.memberOf(r.ID)
 		switch {
 		case r.Capacity <= 0 || r.Draining:
+		case died && death.Banned && why != nil: // the newest death is the one to tell
 		case died && death.Banned:
 			why = &Failure{Kind: KindEngine, Node: r.Name, Message: "its engine ended, and no other node is there to take the load: " + death.Reason}
 		case member && d.died[m.Incarnation] != nil && (ranOutOfMemory(d.died[m.Incarnation]) || death.Count >= maxDeaths):
@@ -521,6 +522,20 @@ func (d *driver) tellFilled() {
 			map[string]float64{"seconds": late.Seconds()})
 	}
 	d.filling = filling{}
+}
+
+// unfilledAfter is how long after an epoch began VUs that still do not run at the end of the load are worth an entry.
+const unfilledAfter = 5 * time.Second
+
+// tellUnfilled says at the end of the load that VUs of the last epoch never ran everywhere, though the timeline told so.
+func (d *driver) tellUnfilled() {
+	missing := d.now() - d.filling.told
+	if d.filling.epoch == 0 || missing < unfilledAfter {
+		return
+	}
+	d.note(TimelineEpoch, "", fmt.Sprintf("not all of the moved VUs of epoch %d ran until the load ended, %s after it began: they were not initialised, or not let go", d.filling.epoch, seconds(missing)),
+		map[string]float64{"seconds": missing.Seconds()})
+	d.warn("not all VUs that moved at %s ran again before the load ended: less than planned was sent", seconds(d.filling.told))
 }
 
 // keepClock ties the run's clock to this node and writes down how far it has come.

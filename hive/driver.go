@@ -418,7 +418,11 @@ func (d *driver) act(ctx context.Context) error {
 
 // drain ends the load because of f.
 func (d *driver) drain(ctx context.Context, f *Failure) error {
-	d.note(TimelineStop, f.Node, fmt.Sprintf("the load was ended at %s: %s", seconds(d.now()), f.Error()), nil)
+	what := "the load was ended at " + seconds(d.now())
+	if d.st.Phase == Preparing || d.st.Phase == Ready || d.st.Phase == Setup {
+		what = "the run was ended before its load began"
+	}
+	d.note(TimelineStop, f.Node, what+": "+f.Error(), nil)
 	return d.advance(ctx, "drain", func(s *State) {
 		s.fail(f)
 		d.endLoad(s, StopInterrupt)

@@ -404,6 +404,7 @@ func (d *driver) leaveRunning(ctx context.Context, how StopMode) error {
 				m.Name, reason, seconds(d.provenAt(m)), plural(m.VUs, "slot was", "slots were")), map[string]float64{"slots": float64(m.VUs)})
 		}
 	}
+	d.tellUnfilled()
 	d.note(TimelineEnd, "", fmt.Sprintf("the load ended at %s", seconds(d.now())), nil)
 	return d.advance(ctx, "end", func(s *State) {
 		d.bury(s, d.fallen())
