@@ -32,6 +32,8 @@ type Config struct {
 	// Marked says that counted iterations go no further than Allow permits, and that the engine waits for more to do
 	// until Stop.
 	Marked bool
+	// Begun is where the engine writes down how far it has come with counted iterations; nil is nowhere.
+	Begun executor.Begun
 	// Files is what open() may read in the VUs; nil means what it read when the test was loaded.
 	Files js.Opener
 	// UserAgent is sent unless the options or a request name another.
@@ -61,6 +63,7 @@ type Engine struct {
 	tallies     []tally
 	fence       *executor.Fence // nil is always open
 	marked      bool
+	begun       executor.Begun
 	needMarks   chan struct{} // of one
 	pace        *http.Pace    // nil without the option rps
 	quota       *quota        // nil unless the pace depends on what others have
@@ -108,7 +111,7 @@ func New(cfg Config) (*Engine, error) {
 	reg := cfg.Test.registry
 	e := &Engine{
 		test: cfg.Test, opts: cfg.Options, share: cfg.Share, log: cfg.Log, builtin: reg.Builtin(), tags: reg.Root(),
-		marked: cfg.Marked, needMarks: make(chan struct{}, 1), fault: newFault(),
+		marked: cfg.Marked, begun: cfg.Begun, needMarks: make(chan struct{}, 1), fault: newFault(),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	if cfg.Fenced {

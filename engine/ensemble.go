@@ -24,6 +24,7 @@ func (e *Engine) newEnsemble(clock *executor.Clock, first executor.Epoch) (*ense
 	c := &ensemble{clock: clock, executors: make([]executor.Executor, len(e.opts.Scenarios))}
 	cfg := executor.Config{
 		Pool: e.pool, Events: (*events)(e), Clock: clock, Fence: e.fence, Marked: e.marked, NeedMarks: e.needMarks,
+		Begun: e.begun.ByScenario(e.opts.Scenarios),
 	}
 	for i, s := range e.opts.Scenarios {
 		if !e.resident() && first.Share.VUs(i) == 0 {

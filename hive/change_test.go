@@ -2,6 +2,7 @@ package hive
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,73 @@ func TestSharedIterationsMove(t *testing.T) {
 	}
 	if float64(missing) > l.Lost+l.Unknown+l.Cancelled+droppedSum(l) {
 		t.Errorf("%d iterations were never begun, and the ledger has %+v", missing, l)
+	}
+}
+
+// Of an engine that dies alone its node can tell what it had not begun: others do that, even if they had nothing to do any
+// more, and nothing is unknown.
+func TestDeadEngineLeavesNothingReserved(t *testing.T) {
+	t.Parallel()
+	for name, scenario := range map[string]string{
+		"shared": `"executor":"shared-iterations","vus":9,"iterations":270,"maxDuration":"60s"`,
+		"per VU": `"executor":"per-vu-iterations","vus":9,"iterations":30,"maxDuration":"60s"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{waits: true}
+			nodes := hiveOf(t, s, 10, 10, 10)
+			c := client(t, nodes[0])
+			run := submit(t, c, consolidated(t, `{"scenarios":{"main":{`+scenario+`}}}`))
+			awaitBegun(t, s, "n3", 10)
+			s.lives("n3")[0].Kill("killed by a test")
+			res, _ := follow(t, c, run)
+			if res.Verdict != Passed {
+				t.Errorf("verdict %s: %v", res.Verdict, res.Failure)
+			}
+			if l := res.Ledger[0]; l.Planned != 270 || l.Completed != 270 {
+				t.Errorf("ledger %+v, want all of the 270 completed", l)
+			}
+			if got := len(s.all()); got != 270 {
+				t.Errorf("%d iterations were begun, want 270", got)
+			}
+		})
+	}
+}
+
+// VUs that moved and never ran are told of at the end, since their epoch was told as if they did.
+func TestVUsThatNeverRunAgainAreTold(t *testing.T) {
+	t.Parallel()
+	s := &script{warming: make(chan struct{})}
+	nodes := hiveOf(t, s, 10, 10, 10)
+	c := client(t, nodes[0])
+	run := submit(t, c, looping(t, 9, 9*time.Second, ""))
+	awaitBegun(t, s, "n3", 2)
+	s.lives("n3")[0].Kill("killed by a test")
+	res, _ := follow(t, c, run)
+	if at := slices.IndexFunc(res.Timeline, func(e TimelineEvent) bool { return e.Kind == TimelineEpoch }); at < 0 || res.Timeline[at].At > 3*time.Second {
+		t.Skip("the machine is too slow for an epoch within 3 s")
+	}
+	if !slices.ContainsFunc(res.Warnings, func(w string) bool { return strings.HasPrefix(w, "not all VUs that moved") }) {
+		t.Errorf("the warnings are %q, want one of VUs that did not run", res.Warnings)
+	}
+}
+
+// A run that ends while nobody has any share of it still has its teardown.
+func TestTeardownWithoutMembers(t *testing.T) {
+	t.Parallel()
+	s := &script{traits: Traits{Teardown: true}}
+	nodes := hiveOf(t, s, 10, 10)
+	c := client(t, nodes[0])
+	run := submit(t, c, looping(t, 4, 2*time.Second, ""))
+	for _, node := range []string{"n1", "n2"} {
+		awaitBegun(t, s, node, 2)
+	}
+	for _, node := range []string{"n1", "n2"} {
+		s.lives(node)[0].Kill("killed by a test")
+	}
+	res, _ := follow(t, c, run)
+	if n, _ := s.count("teardown"); n != 1 {
+		t.Errorf("teardown ran %d times, want once; the warnings are %q", n, res.Warnings)
 	}
 }
 

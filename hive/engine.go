@@ -32,7 +32,7 @@ func NewEngine(ctx context.Context, job Job) (Engine, error) {
 	if err != nil {
 		return nil, failureOf(err)
 	}
-	return script.Engine(EngineConfig{Options: opts, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked, Log: job.Log})
+	return script.Engine(EngineConfig{Options: opts, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked, Begun: job.Begun, Log: job.Log})
 }
 
 // failureOf turns the engine's errors into failures of the same kind.
@@ -68,6 +68,9 @@ func (r *realEngine) Warm(ctx context.Context, s share.Share) error {
 func (r *realEngine) Propose(e executor.Epoch) error { return failureOf(r.Engine.Propose(e)) }
 
 func (r *realEngine) Commit(e executor.Epoch) error { return failureOf(r.Engine.Commit(e)) }
+
+// Begun is nothing: the engine ends with this process.
+func (r *realEngine) Begun() []executor.Marks { return nil }
 
 func (r *realEngine) Err() error { return failureOf(r.Engine.Err()) }
 

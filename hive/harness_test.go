@@ -37,9 +37,11 @@ func TestMain(m *testing.M) {
 // script is what the counter engines of a test do in the place of a script.
 type script struct {
 	traits  Traits
+	waits   bool                                    // engines with nothing to do wait for more
 	custom  bool                                    // has a trend of its own
 	fails   map[string]*Failure                     // by node and call: "n1 init"
 	hold    chan struct{}                           // setup waits for it, when set
+	warming chan struct{}                           // the initialising of VUs that move waits for it, when set
 	making  chan struct{}                           // the making of an engine waits for it, when set
 	summary func([]byte) (map[string][]byte, error) // handleSummary
 
@@ -108,7 +110,7 @@ func (s *script) factory(node string) Factory {
 		}
 		reg := metric.NewRegistry()
 		c := &counter{script: s, node: node, job: job}
-		cfg := hivetest.Config{Scenarios: opts.Scenarios, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked, Registry: reg, Begun: c.begun,
+		cfg := hivetest.Config{Scenarios: opts.Scenarios, Share: job.Share, Fenced: job.Fenced, Marked: job.Marked, Waits: s.waits, Registry: reg, Begun: c.begun,
 			Stale: time.Minute} // on a machine that is busy with other tests nothing is lost that a node did not lose
 		if s.custom {
 			trend, err := reg.Register("my_trend", metric.Trend, metric.Time)
@@ -159,6 +161,17 @@ func (c *counter) fail(call string) error {
 func (c *counter) Init(ctx context.Context) error {
 	c.job.Log.Info("initialised", "node", c.node)
 	return errors.Join(c.Engine.Init(ctx), c.fail("init"))
+}
+
+func (c *counter) Warm(ctx context.Context, s share.Share) error {
+	if c.script.warming != nil {
+		select {
+		case <-c.script.warming:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return c.Engine.Warm(ctx, s)
 }
 
 func (c *counter) Setup(ctx context.Context) (json.RawMessage, error) {

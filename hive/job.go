@@ -25,7 +25,9 @@ type Job struct {
 	Fenced bool
 	// Marked says that counted iterations go no further than Allow permits.
 	Marked bool
-	Log    *slog.Logger // the script's console and the engine's own messages
+	// Begun is where the engine writes down how far it has come with counted iterations; nil is nowhere.
+	Begun executor.Begun `json:"-"`
+	Log   *slog.Logger   // the script's console and the engine's own messages
 }
 
 // Factory makes an engine for a job: it compiles the script and checks the
@@ -62,6 +64,9 @@ type Engine interface {
 	Marks() []executor.Marks
 	NeedMarks() <-chan struct{}
 	Allow(marks []executor.Marks)
+	// Begun are, of an engine whose process is gone, marks beyond which it certainly has begun nothing; nil when that is not
+	// known.
+	Begun() []executor.Marks
 	// PauseAt makes the run's clock stand still at a moment on it; in-flight iterations end as they would, nothing
 	// starts, no time passes for any executor. ResumeAt lets it go on at an instant of this machine.
 	PauseAt(run time.Duration)

@@ -239,14 +239,15 @@ func (l *life) adopt(e Engine) {
 	l.wg.Go(func() {
 		select {
 		case <-e.Done():
-			l.diedOf(e.Err())
+			l.diedOf(ctx, e, e.Err())
 		case <-ctx.Done():
 		}
 	})
 }
 
-// diedOf notes that the engine ended by itself.
-func (l *life) diedOf(err error) {
+// diedOf notes that the engine ended by itself, after what it has certainly not begun.
+func (l *life) diedOf(ctx context.Context, e Engine, err error) {
+	l.lowerMarks(context.WithoutCancel(ctx), e)
 	if err == nil {
 		err = errors.New("the engine ended by itself")
 	}
@@ -287,12 +288,12 @@ func (l *life) unlessStopped(ctx context.Context, e Engine, err error) *Failure 
 	}
 	select {
 	case <-e.Done():
-		l.diedOf(e.Err())
+		l.diedOf(ctx, e, e.Err())
 		return nil
 	default:
 	}
 	if f.Kind.engineDied() {
-		l.diedOf(err)
+		l.diedOf(ctx, e, err)
 		return nil
 	}
 	return f.on(l.t.n.info.Name)

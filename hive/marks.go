@@ -21,6 +21,8 @@ const (
 	marksEvery = 250 * time.Millisecond
 	// marksTry bounds one attempt to write them.
 	marksTry = time.Second
+	// marksAgain is between two attempts.
+	marksAgain = 50 * time.Millisecond
 )
 
 // marks are how far the engine of a life may go with counted iterations. They
@@ -31,7 +33,9 @@ type marks struct {
 	allowed []executor.Marks
 	rev     int64 // of the key as last known; 0 when it is not there
 	known   bool  // rev is known
+	epoch   int   // in which they were written last
 	frozen  bool  // a promise holds: they stay as they are
+	final   bool  // the engine is gone: the same, for ever
 }
 
 // errMarks says that the marks were written, or the record replaced, by
@@ -44,7 +48,7 @@ func (l *life) raise(ctx context.Context, e Engine, epoch int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	want := higher(e.Marks(), m.allowed)
-	if m.frozen || reflect.DeepEqual(want, m.allowed) {
+	if m.frozen || m.final || reflect.DeepEqual(want, m.allowed) {
 		return nil
 	}
 	if counted(want) || counted(m.allowed) {
@@ -55,6 +59,42 @@ func (l *life) raise(ctx context.Context, e Engine, epoch int) error {
 	m.allowed = want
 	e.Allow(want)
 	return nil
+}
+
+// lowerMarks says of an engine that is gone beyond what it has begun nothing, so that others can. Marks that a promise
+// holds stay as they are: they may have been acted on. Where the engine does not know, or etcd does not answer before the
+// node counts as lost, what the marks allow is unknown.
+func (l *life) lowerMarks(ctx context.Context, e Engine) {
+	begun := e.Begun()
+	m := &l.marks
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if begun == nil || m.final {
+		return
+	}
+	m.final = true
+	if m.frozen || len(begun) != len(m.allowed) {
+		return
+	}
+	lowered := slices.Clone(m.allowed)
+	for i := range lowered {
+		lowered[i] = lowered[i].Lower(begun[i])
+	}
+	if m.known && reflect.DeepEqual(lowered, m.allowed) {
+		return // what is not known may be an attempt to raise them whose answer was lost
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.t.n.cfg.LeaseTTL)
+	defer cancel()
+	err := l.writeMarks(ctx, m.epoch, lowered)
+	for err != nil && ctx.Err() == nil { // an etcd that does not answer cannot be told of the death either
+		pause(ctx, marksAgain)
+		err = l.writeMarks(ctx, m.epoch, lowered)
+	}
+	if err != nil {
+		l.t.n.log.Warn("what a dead engine has not begun is not known to the hive", "run", l.t.run, "reason", err)
+		return
+	}
+	m.allowed = lowered
 }
 
 // higher is what is asked for, and nowhere less than what is allowed: an engine
@@ -147,7 +187,7 @@ func (l *life) writeMarks(ctx context.Context, epoch int, all []executor.Marks) 
 	if !resp.Succeeded {
 		return errMarks
 	}
-	m.rev, m.known = resp.Header.Revision, true
+	m.rev, m.known, m.epoch = resp.Header.Revision, true, epoch
 	return nil
 }
 
@@ -158,7 +198,7 @@ func (l *life) keepMarks(ctx context.Context, e Engine, epoch func() int) {
 	for {
 		if err := l.raise(ctx, e, epoch()); err != nil && ctx.Err() == nil {
 			l.t.n.log.Debug("marks could not be raised", "run", l.t.run, "reason", err)
-			pause(ctx, 50*time.Millisecond)
+			pause(ctx, marksAgain)
 		}
 		select {
 		case <-e.NeedMarks():

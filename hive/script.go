@@ -14,6 +14,7 @@ import (
 
 	"hive/archive"
 	"hive/engine"
+	"hive/engine/executor"
 	"hive/engine/metric"
 	"hive/engine/options"
 	"hive/engine/share"
@@ -187,8 +188,9 @@ func (s *Script) Archive(opts options.Options) (*archive.Archive, error) {
 type EngineConfig struct {
 	Options options.Options
 	Share   share.Share
-	Fenced  bool // see [Job]
-	Marked  bool // see [Job]
+	Fenced  bool           // see [Job]
+	Marked  bool           // see [Job]
+	Begun   executor.Begun // see [Job]
 	Log     *slog.Logger
 	Raw     func([]metric.Sample) // takes every single sample; nil when nobody wants them
 }
@@ -199,7 +201,7 @@ func (s *Script) Engine(cfg EngineConfig) (Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	eng, err := engine.New(engine.Config{
-		Test: s.test, Options: cfg.Options, Share: cfg.Share, Fenced: cfg.Fenced, Marked: cfg.Marked, Files: s.opener,
+		Test: s.test, Options: cfg.Options, Share: cfg.Share, Fenced: cfg.Fenced, Marked: cfg.Marked, Begun: cfg.Begun, Files: s.opener,
 		UserAgent: "hive/" + Version, Log: cfg.Log, Raw: cfg.Raw,
 	})
 	if err != nil {

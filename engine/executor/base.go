@@ -114,6 +114,14 @@ func (b *base) fits(e Epoch) error {
 	return nil
 }
 
+// begunHere is where the scenario's executor writes down how far it has come; nil when nowhere.
+func (b *base) begunHere() Begun {
+	if b.index < len(b.Begun) {
+		return b.Begun[b.index]
+	}
+	return nil
+}
+
 // Stop ends the scenario gracefully.
 func (b *base) Stop() { b.stop.Do(func() { close(b.soft) }) }
 

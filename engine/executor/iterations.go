@@ -13,14 +13,17 @@ import (
 type sharedIterations struct {
 	*crew
 	row   atomic.Pointer[row]
-	taken atomic.Int64 // begun from the row
-	limit atomic.Int64 // how many may be
-	half  atomic.Int64 // the count at which to ask for more
+	taken *atomic.Int64 // begun from the row
+	limit atomic.Int64  // how many may be
+	half  atomic.Int64  // the count at which to ask for more
 	ahead *forecast
 }
 
 func newSharedIterations(b *base, e Epoch) (*sharedIterations, error) {
-	x := &sharedIterations{crew: newCrew(b, level(b.max)), ahead: newForecast()}
+	x := &sharedIterations{crew: newCrew(b, level(b.max)), ahead: newForecast(), taken: new(atomic.Int64)}
+	if kept := b.begunHere(); len(kept) > 0 {
+		x.taken = &kept[0]
+	}
 	first, err := newRow(b.scenario, b.index, e)
 	if err != nil {
 		return nil, err

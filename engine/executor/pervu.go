@@ -11,10 +11,11 @@ type perVUIterations struct {
 	*crew
 	permits map[int]int64 // by slot, the number that its VU does not begin; guarded by crew.mu
 	ahead   *forecast
+	kept    Begun // by slot, how many its VU has begun, here and before; may be nil
 }
 
 func newPerVUIterations(b *base, e Epoch) *perVUIterations {
-	x := &perVUIterations{crew: newCrew(b, level(b.max)), permits: map[int]int64{}, ahead: newForecast()}
+	x := &perVUIterations{crew: newCrew(b, level(b.max)), permits: map[int]int64{}, ahead: newForecast(), kept: b.begunHere()}
 	x.enlist(x, e)
 	return x
 }
@@ -44,6 +45,9 @@ func (e *perVUIterations) work(ctx context.Context, l *looper) {
 		}
 		e.ahead.begin(l)
 		l.n.Store(n + 1)
+		if l.slot < len(e.kept) {
+			e.kept[l.slot].Store(n + 1)
+		}
 		if e.Marked && n >= l.half.Load() && l.half.Swap(math.MaxInt64) < math.MaxInt64 {
 			e.ask()
 		}

@@ -93,6 +93,8 @@ type Config struct {
 	Marked bool
 	// NeedMarks is told without blocking that Marks want to be raised; it may be shared by several executors, and nil.
 	NeedMarks chan<- struct{}
+	// Begun is by scenario where executors of counted iterations write down how far they have come; nil is nowhere.
+	Begun []Begun
 }
 
 // Executor starts the iterations of one scenario's share on this machine.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type Config struct {
 	Share     share.Share
 	Fenced    bool
 	Marked    bool
+	Waits     bool // with nothing left to do it waits for more until Stop, or the end of its scenarios, as a node's engine does
 	// Tick is how often the engine looks at its clock; 0 means 5 ms.
 	Tick time.Duration
 	// Stale is how late an iteration may begin; one that is later is lost. 0 means 250 ms.
@@ -238,7 +240,7 @@ func (e *Engine) takeWork(i int, next executor.Epoch) {
 	switch {
 	case w.Whole:
 		r.weights = w.Weights
-		r.pieces = append(cut(r.pieces, r.taken), w.Pieces...)
+		r.pieces = append(cut(r.pieces, max(r.taken, r.allowed.Limit)), w.Pieces...) // what was allowed stays its own
 	case r.weights == nil:
 		r.weights = next.Share.Nodes(i)
 		if seq := next.Share.Iterations(i); !seq.Empty() {
@@ -394,6 +396,9 @@ func (e *Engine) steps(i int, ep *epoch, from, to, now time.Duration) (all []Ite
 // begin is one iteration of a VU, if there is one to begin.
 func (e *Engine) begin(i, slot, local int, ep *epoch) (it Iteration, ok bool) {
 	r := &e.rows[i]
+	if e.died != nil {
+		return it, false
+	}
 	n := r.next[slot]
 	switch r.s.Executor {
 	case executor.SharedIterations:
@@ -459,22 +464,27 @@ func (e *Engine) over(now time.Duration) bool {
 		if now >= r.s.StartTime+r.s.Regular() && e.reached >= min(now, r.s.StartTime+r.s.Regular()) {
 			continue
 		}
-		switch r.s.Executor {
-		case executor.SharedIterations:
-			if _, more := r.at(r.taken); more {
-				return false
-			}
-		case executor.PerVUIterations:
-			for _, local := range e.epochs[0].Share.Slots(i) {
-				if r.next[e.epochs[0].Share.Base(i)+local] < r.s.Iterations {
-					return false
-				}
-			}
-		default:
+		if e.cfg.Waits || !e.idle(i) {
 			return false
 		}
 	}
 	return true
+}
+
+// idle says whether nothing is left to do of a scenario that counts iterations; e.mu is held.
+func (e *Engine) idle(i int) bool {
+	if len(e.epochs) == 0 {
+		return false
+	}
+	r, sh := &e.rows[i], e.epochs[0].Share
+	switch r.s.Executor {
+	case executor.SharedIterations:
+		_, more := r.at(r.taken)
+		return !more
+	case executor.PerVUIterations:
+		return !slices.ContainsFunc(sh.Slots(i), func(local int) bool { return r.next[sh.Base(i)+local] < r.s.Iterations })
+	}
+	return false
 }
 
 // release lets slots go that are to be let go by now; e.mu is held.
@@ -595,6 +605,30 @@ func (r *row) wants(i int, sh share.Share) (m executor.Marks) {
 		}
 	}
 	return m
+}
+
+// Begun is how far an engine that has died had come.
+func (e *Engine) Begun() []executor.Marks {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.died == nil {
+		return nil
+	}
+	all := make([]executor.Marks, len(e.rows))
+	for i, r := range e.rows {
+		switch area := e.cfg.Share.Plan().Scenarios[i]; r.s.Executor {
+		case executor.SharedIterations:
+			all[i].Limit = r.taken
+		case executor.PerVUIterations:
+			all[i].Slots = map[int]int64{}
+			for local := range area.Max {
+				all[i].Slots[local] = r.next[area.Base+local]
+			}
+		default:
+			all[i].Limit = math.MaxInt64
+		}
+	}
+	return all
 }
 
 // NeedMarks says when a row has come to its mark.
@@ -718,6 +752,9 @@ func (e *Engine) Progress() engine.Progress {
 	p := engine.Progress{Iterations: e.done, VUs: e.cfg.Share.All().Len()}
 	if len(e.epochs) > 0 {
 		p.VUs = e.epochs[len(e.epochs)-1].Share.All().Len()
+	}
+	for i, r := range e.rows {
+		p.Scenarios = append(p.Scenarios, engine.ScenarioProgress{Name: r.s.Name, Executor: string(r.s.Executor), Idle: e.idle(i)})
 	}
 	return p
 }

@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"hive/engine/executor"
 	"hive/engine/metric"
+	"hive/engine/options"
 	"hive/hive"
 )
 
@@ -47,12 +49,15 @@ func Factory(cfg Config) hive.Factory {
 		if err := cfg.complete(); err != nil {
 			return nil, hive.Failf(hive.KindEngine, "%v", err)
 		}
-		p, err := spawn(cfg)
+		scenarios, kept := keepRecord(cfg.Log, job)
+		p, err := spawn(cfg, kept)
 		if err != nil {
-			return nil, hive.Failf(hive.KindEngine, "%v", err)
+			return nil, errors.Join(hive.Failf(hive.KindEngine, "%v", err), kept.free())
 		}
 		cfg.Log.Info("an engine process was started", "run", job.Run, "pid", p.cmd.Process.Pid, "memory limit", limitText(cfg.Memory))
 		c := newClient(cfg, p, job)
+		c.scenarios, c.kept = scenarios, kept
+		c.watch()
 		if err := c.load(ctx, job); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -86,25 +91,28 @@ func (cfg *Config) complete() error {
 
 // client is the parent's end: an engine that runs elsewhere.
 type client struct {
-	cfg      Config
-	job      slog.Handler // of the script's log
-	process  *process
-	out      *sender
-	registry *metric.Registry
-	traits   hive.Traits
-	need     chan struct{}
-	done     chan struct{}
-	wg       sync.WaitGroup
-	closing  sync.Once
-	closed   error // of Close
+	cfg       Config
+	job       slog.Handler // of the script's log
+	process   *process
+	out       *sender
+	registry  *metric.Registry
+	scenarios []executor.Scenario
+	kept      *record // what the child has begun; nil without any, and once it was read
+	traits    hive.Traits
+	need      chan struct{}
+	done      chan struct{}
+	wg        sync.WaitGroup
+	closing   sync.Once
+	closed    error // of Close
 
 	mu       sync.Mutex // guards what follows
 	calls    map[uint64]chan<- frame
 	lastID   uint64
 	state    state // as heard last; Rest is never nil
 	snapshot *metric.Snapshot
-	broken   error // why done is closed
-	gone     error // the process has ended: what all calls return
+	begun    []executor.Marks // of a child that is gone, beyond what it has certainly begun nothing
+	broken   error            // why done is closed
+	gone     error            // the process has ended: what all calls return
 }
 
 func newClient(cfg Config, p *process, job hive.Job) *client {
@@ -116,10 +124,32 @@ func newClient(cfg Config, p *process, job hive.Job) *client {
 	if job.Log != nil {
 		c.job = job.Log.Handler()
 	}
-	c.wg.Go(c.read)
-	c.wg.Go(func() { p.watch(cfg.silence) })
-	c.wg.Go(p.watchMemory)
 	return c
+}
+
+// watch begins to listen to the child and to look after it.
+func (c *client) watch() {
+	c.wg.Go(c.read)
+	c.wg.Go(func() { c.process.watch(c.cfg.silence) })
+	c.wg.Go(c.process.watchMemory)
+}
+
+// keepRecord makes the memory in which the job's engine writes down how far it has come with counted iterations; nil when
+// there are none, or no such memory: more is then unknown of an engine that dies.
+func keepRecord(log *slog.Logger, job hive.Job) ([]executor.Scenario, *record) {
+	var opts options.Options
+	if json.Unmarshal(job.Options, &opts) != nil {
+		return nil, nil // the engine refuses them in words
+	}
+	n := executor.BegunSize(opts.Scenarios)
+	if n == 0 {
+		return nil, nil
+	}
+	kept, err := newRecord(n)
+	if err != nil {
+		log.Warn("what an engine has begun will not be known if it dies", "reason", err)
+	}
+	return opts.Scenarios, kept
 }
 
 // noState is what is known of an engine that has said nothing yet.
@@ -159,6 +189,7 @@ func (c *client) bury(err error) {
 	_ = p.in.Close()  // closed before when it was told to leave
 	_ = p.out.Close() // everything in it was read
 	<-c.out.done
+	c.readRecord()
 	gone := p.why().failure()
 	if p.leaving.Load() {
 		gone = hive.Failf(hive.KindEngine, "the engine is closed")
@@ -173,6 +204,17 @@ func (c *client) bury(err error) {
 		close(answer)
 		delete(c.calls, id)
 	}
+}
+
+// readRecord keeps what the child, which is gone, had begun.
+func (c *client) readRecord() {
+	begun := c.kept.marks(c.scenarios)
+	if err := c.kept.free(); err != nil {
+		c.cfg.Log.Debug("memory shared with an engine process was not given back", "reason", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = begun
 }
 
 func (c *client) tellDeath(why *hive.Failure) {

@@ -96,6 +96,13 @@ func (c *client) Done() <-chan struct{}      { return c.done }
 func (c *client) Traits() hive.Traits        { return c.traits }
 func (c *client) Registry() *metric.Registry { return c.registry }
 
+// Begun is nothing before the child is gone.
+func (c *client) Begun() []executor.Marks {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.begun
+}
+
 func (c *client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

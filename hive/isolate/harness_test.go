@@ -167,6 +167,10 @@ func (f *fake) Init(ctx context.Context) error {
 	case "overflow":
 		debug.SetMaxStack(1 << 20)
 		fmt.Fprint(os.Stderr, recurse(1))
+	case "notes":
+		f.job.Begun[1].Store(5)
+		f.job.Begun[2].Store(7)
+		os.Exit(3)
 	case "exit":
 		fmt.Fprint(os.Stderr, "first\nlast words")
 		os.Exit(3)
@@ -250,6 +254,7 @@ func (f *fake) Released() []executor.Handover {
 func (f *fake) Marks() []executor.Marks {
 	return []executor.Marks{{Limit: 9, Slots: map[int]int64{3: 4}}}
 }
+func (f *fake) Begun() []executor.Marks      { return nil }
 func (f *fake) NeedMarks() <-chan struct{}   { return f.need }
 func (f *fake) Allow(marks []executor.Marks) { f.note("allow", marks); f.need <- struct{}{} }
 func (f *fake) PauseAt(run time.Duration)    { f.note("pause", run) }

@@ -75,7 +75,7 @@ func TestEnvironment(t *testing.T) {
 		{[]string{"GOMEMLIMIT=1GiB"}, 1000, "GOMEMLIMIT=1GiB " + pipesVariable + "=3,4"},
 		{nil, 0, pipesVariable + "=3,4"},
 	} {
-		if got := strings.Join(environment(tt.own, tt.limit), " "); got != tt.want {
+		if got := strings.Join(environment(tt.own, pipesValue, tt.limit), " "); got != tt.want {
 			t.Errorf("got %s, want %s", got, tt.want)
 		}
 	}

@@ -57,8 +57,8 @@ func (e end) failure() *hive.Failure {
 	return hive.Failf(hive.KindEngine, "%s", e.text)
 }
 
-// spawn starts a child.
-func spawn(cfg Config) (*process, error) {
+// spawn starts a child, which gets the record if there is one.
+func spawn(cfg Config, kept *record) (*process, error) {
 	requests, in, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("pipe to the engine process: %w", err)
@@ -71,13 +71,17 @@ func spawn(cfg Config) (*process, error) {
 	p.cmd = exec.Command(cfg.Command[0], cfg.Command[1:]...)
 	p.cmd.Args[0] = cmp.Or(cfg.title, cfg.Command[0])
 	p.cmd.ExtraFiles = []*os.File{requests, answers} // files 3 and 4
+	pipes := pipesValue
+	if kept != nil {
+		p.cmd.ExtraFiles, pipes = append(p.cmd.ExtraFiles, kept.file), recordValue // file 5
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.WaitDelay = leaveWait
-	p.cmd.Env = environment(os.Environ(), cfg.Memory)
+	p.cmd.Env = environment(os.Environ(), pipes, cfg.Memory)
 	p.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
 	go p.run(started)
-	err = errors.Join(<-started, requests.Close(), answers.Close())
+	err = errors.Join(<-started, requests.Close(), answers.Close(), kept.handed())
 	if err != nil {
 		p.kill("")
 		return nil, errors.Join(fmt.Errorf("start the engine process: %w", err), in.Close(), out.Close())
@@ -87,8 +91,8 @@ func spawn(cfg Config) (*process, error) {
 }
 
 // environment is what a child finds in its environment.
-func environment(own []string, limit int64) []string {
-	env := append(own, pipesVariable+"="+pipesValue)
+func environment(own []string, pipes string, limit int64) []string {
+	env := append(own, pipesVariable+"="+pipes)
 	for _, v := range own {
 		if strings.HasPrefix(v, "GOMEMLIMIT=") {
 			return env
