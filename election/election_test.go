@@ -158,33 +158,3 @@ func TestLeaseLostEndsLeadership(t *testing.T) {
 		t.Errorf("got %v, want the lost session or key", err)
 	}
 }
-
-func TestObserveFollowsTheLeader(t *testing.T) {
-	c := store(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	seen := make(chan election.Leader, 10)
-	done := make(chan error, 1)
-	go func() { done <- election.Observe(ctx, c, prefix, func(l election.Leader) { seen <- l }) }()
-	if l := <-seen; l != (election.Leader{}) {
-		t.Errorf("before any campaign: got %+v, want nobody", l)
-	}
-	led := make(chan string, 2)
-	stop := candidate(t, c, session(t, c), "a", led)
-	first := <-seen
-	if first.Value != "a" || first.Term == 0 {
-		t.Errorf("got %+v, want a", first)
-	}
-	candidate(t, c, session(t, c), "b", led)
-	stop()
-	l := <-seen
-	if l.Value == "" { // b had not entered yet
-		l = <-seen
-	}
-	if l.Value != "b" || l.Term <= first.Term {
-		t.Errorf("got %+v, want b in a later term than %d", l, first.Term)
-	}
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("Observe returned %v", err)
-	}
-}

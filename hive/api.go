@@ -161,7 +161,7 @@ func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) error {
 func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) error {
 	l, _ := n.currentLeader()
 	writeJSON(w, http.StatusOK, ClusterInfo{Name: n.info.Cluster, ID: n.dir.id.ClusterID, Etcd: n.contact.known(),
-		Node: n.info.ID, Leader: l.Value, Version: Version, LeaseTTL: n.cfg.LeaseTTL})
+		Node: n.info.ID, Leader: l.node, Version: Version, LeaseTTL: n.cfg.LeaseTTL})
 	return nil
 }
 

@@ -13,7 +13,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"hive/election"
 	"hive/registry"
 )
 
@@ -37,6 +36,12 @@ type Candidate struct {
 	Boot     string `json:"boot"`
 	Capacity int    `json:"capacity"`
 	Draining bool   `json:"draining,omitempty"`
+}
+
+// lead is who leads, and since when; the zero lead is nobody's.
+type lead struct {
+	node string // id
+	term int64
 }
 
 // record is what is known of a candidate, as a record that lacks the rest.
@@ -82,11 +87,9 @@ func (n *Node) seeLine() {
 			return
 		}
 	}
-	leader := election.Leader{}
+	leader := lead{}
 	if ok {
-		leader = election.Leader{Value: next.Nodes[0].ID, Term: next.Term}
-	}
-	if ok {
+		leader = lead{node: next.Nodes[0].ID, term: next.Term}
 		n.lineIs = next
 	}
 	if leader == n.leaderIs {

@@ -83,7 +83,7 @@ type Node struct {
 	mu       sync.Mutex // guards what follows
 	lineIs   Line       // the last one that there was
 	lineRev  int64      // what was seen last of its key: the mod revision, 0 for none
-	leaderIs election.Leader
+	leaderIs lead
 	changed  chan struct{} // closed when leaderIs changes
 	moved    chan struct{} // closed when place changes
 }
@@ -447,7 +447,7 @@ func (n *Node) lead(l *leader) {
 
 // currentLeader is who leads, as far as this node knows, and a channel that is
 // closed when that changes.
-func (n *Node) currentLeader() (election.Leader, <-chan struct{}) {
+func (n *Node) currentLeader() (lead, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.leaderIs, n.changed
@@ -456,11 +456,11 @@ func (n *Node) currentLeader() (election.Leader, <-chan struct{}) {
 // leaderURL is where the leader's API is; ok is false when there is none.
 func (n *Node) leaderURL() (url string, term int64, ok bool) {
 	l, _ := n.currentLeader()
-	if l.Value == "" {
+	if l.node == "" {
 		return "", 0, false
 	}
-	r, ok := n.find(l.Value)
-	return r.Address, l.Term, ok
+	r, ok := n.find(l.node)
+	return r.Address, l.term, ok
 }
 
 // pause waits for d, or until ctx ends.

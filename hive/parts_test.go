@@ -18,7 +18,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hive/election"
 	"hive/engine/metric"
 	"hive/engine/options"
 )
@@ -374,7 +373,7 @@ func TestAttachWithoutAnswers(t *testing.T) {
 // A leader that was killed is named until its lease has run out; who follows a run is told why nothing comes.
 func TestWaitingForALeader(t *testing.T) {
 	for value, want := range map[string]string{"": "no leader", "n1": "does not answer"} {
-		if got := waitingFor(election.Leader{Value: value}); !strings.Contains(got, want) {
+		if got := waitingFor(lead{node: value}); !strings.Contains(got, want) {
 			t.Errorf("leader %q: got %q, want %q in it", value, got, want)
 		}
 	}

@@ -171,7 +171,7 @@ func (n *Node) drainNode(w http.ResponseWriter, r *http.Request) error {
 	})
 	l, _ := n.currentLeader()
 	node.Draining = true
-	writeJSON(w, http.StatusAccepted, NodeInfo{Node: node, Leader: node.ID == l.Value})
+	writeJSON(w, http.StatusAccepted, NodeInfo{Node: node, Leader: node.ID == l.node})
 	return nil
 }
 
@@ -222,7 +222,7 @@ func (n *Node) nodeInfos(r *http.Request) []NodeInfo {
 	}
 	nodes := []NodeInfo{}
 	for _, node := range n.records(r) {
-		nodes = append(nodes, NodeInfo{Node: node, Leader: node.ID == l.Value, Health: health[node.ID]})
+		nodes = append(nodes, NodeInfo{Node: node, Leader: node.ID == l.node, Health: health[node.ID]})
 	}
 	return nodes
 }

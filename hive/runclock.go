@@ -288,10 +288,10 @@ func (c *runClock) left() time.Duration {
 // so that nothing has to be asked when it is named.
 func (c *runClock) prepare(ctx context.Context) error {
 	l, _ := c.n.currentLeader()
-	if l.Value == "" || l.Value == c.n.info.ID {
+	if l.node == "" || l.node == c.n.info.ID {
 		return nil
 	}
-	_, err := c.offset(ctx, l.Value)
+	_, err := c.offset(ctx, l.node)
 	return err
 }
 
@@ -362,8 +362,8 @@ func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
 // copyOf measures how far the leader's copy is ahead of this node's own clock.
 func (c *runClock) copyOf(ctx context.Context, a Anchor) (Offset, error) {
 	l, _ := c.n.currentLeader()
-	r, ok := c.n.find(l.Value)
-	if !ok || l.Value == c.n.info.ID {
+	r, ok := c.n.find(l.node)
+	if !ok || l.node == c.n.info.ID {
 		return Offset{}, errors.New("no other node knows the run's clock")
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)

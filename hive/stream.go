@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"hive/election"
 )
 
 const (
@@ -79,7 +77,7 @@ func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 	told, since, word := false, time.Now(), time.Now()
 	for {
 		l, leaderChanged := n.currentLeader()
-		if err := n.serveStream(s, r, id, l.Value); err != nil {
+		if err := n.serveStream(s, r, id, l.node); err != nil {
 			if s.started {
 				return nil // the client comes back with the last id it saw
 			}
@@ -112,8 +110,8 @@ func (n *Node) events(w http.ResponseWriter, r *http.Request) error {
 
 // waitingFor says what a stream waits for: a leader that was killed is named
 // until its lease has run out.
-func waitingFor(l election.Leader) string {
-	if l.Value == "" {
+func waitingFor(l lead) string {
+	if l.node == "" {
 		return ErrNoLeader.Error() + "; waiting for one"
 	}
 	return "the hive's leader does not answer; waiting for it, or for the next one"
@@ -267,7 +265,7 @@ func (n *Node) relay(s *stream, r *http.Request, id, leader string) error {
 func (n *Node) awaitOtherLeader(ctx context.Context, id string) {
 	for {
 		l, changed := n.currentLeader()
-		if l.Value != id {
+		if l.node != id {
 			return
 		}
 		select {
