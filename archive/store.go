@@ -164,10 +164,7 @@ func get(ctx context.Context, kv clientv3.KV, key string) ([]byte, error) {
 	return nil, ErrNotStored
 }
 
-// Delete removes an archive, all of it at once. One that is not there is no error.
-func Delete(ctx context.Context, kv clientv3.KV, prefix, digest string) error {
-	if _, err := kv.Delete(ctx, blobPrefix(prefix, digest), clientv3.WithPrefix()); err != nil {
-		return fmt.Errorf("archive: delete %s: %w", digest, err)
-	}
-	return nil
+// Deletion is the write that removes an archive, all of it at once, and nothing when there is none.
+func Deletion(prefix, digest string) clientv3.Op {
+	return clientv3.OpDelete(blobPrefix(prefix, digest), clientv3.WithPrefix())
 }

@@ -133,7 +133,7 @@ func TestStore(t *testing.T) {
 	}
 	reset := func(t *testing.T) {
 		t.Helper()
-		if err := Delete(ctx, client, prefix, digest); err != nil {
+		if _, err := client.Do(ctx, Deletion(prefix, digest)); err != nil {
 			t.Fatal(err)
 		}
 		store(t)
@@ -149,7 +149,7 @@ func TestStore(t *testing.T) {
 	})
 	t.Run("deleted", func(t *testing.T) {
 		reset(t)
-		if err := Delete(ctx, client, prefix, digest); err != nil {
+		if _, err := client.Do(ctx, Deletion(prefix, digest)); err != nil {
 			t.Fatal(err)
 		}
 		if err := fails(t, "not stored"); !errors.Is(err, ErrNotStored) {
@@ -158,7 +158,7 @@ func TestStore(t *testing.T) {
 		if n := count(digest); n != 0 {
 			t.Errorf("%d keys are left", n)
 		}
-		if err := Delete(ctx, client, prefix, digest); err != nil {
+		if _, err := client.Do(ctx, Deletion(prefix, digest)); err != nil {
 			t.Errorf("deleting again: %v", err)
 		}
 	})
@@ -201,7 +201,7 @@ func TestStore(t *testing.T) {
 	})
 	t.Run("deleted while it is written", func(t *testing.T) {
 		reset(t)
-		if err := Delete(ctx, client, prefix, digest); err != nil {
+		if _, err := client.Do(ctx, Deletion(prefix, digest)); err != nil {
 			t.Fatal(err)
 		}
 		if err := Store(ctx, &deleting{KV: client, prefix: prefix, digest: digest}, prefix, digest, data); err != nil {
@@ -234,7 +234,7 @@ type deleting struct {
 func (d *deleting) Put(ctx context.Context, key, value string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
 	resp, err := d.KV.Put(ctx, key, value, opts...)
 	if d.puts++; d.puts == 2 && err == nil {
-		err = Delete(ctx, d.KV, d.prefix, d.digest)
+		_, err = d.Do(ctx, Deletion(d.prefix, d.digest))
 	}
 	return resp, err
 }

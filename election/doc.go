@@ -8,6 +8,7 @@
 //
 //	err := election.Lead(ctx, client, session, "/hive/demo/leader/", nodeID,
 //		func(ctx context.Context, f election.Fence) error {
-//			return f.Put(ctx, "/hive/demo/state", "mine")
+//			_, err := f.Txn(ctx, clientv3.OpPut("/hive/demo/state", "mine"))
+//			return err
 //		})
 package election

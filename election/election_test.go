@@ -115,7 +115,11 @@ func TestDeposedLeaderCannotWrite(t *testing.T) {
 	c := store(t)
 	ctx := t.Context()
 	err := election.Lead(ctx, c, session(t, c), prefix, "old", func(lctx context.Context, f election.Fence) error {
-		if err := f.Put(ctx, "/test/a", "1"); err != nil {
+		put := func(value string) error {
+			_, err := f.Txn(ctx, clientv3.OpPut("/test/a", value))
+			return err
+		}
+		if err := put("1"); err != nil {
 			return fmt.Errorf("while leading: %w", err)
 		}
 		if _, err := f.TxnIf(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.Value("/test/a"), "=", "2")}, clientv3.OpDelete("/test/a")); !errors.Is(err, election.ErrConflict) {
@@ -128,7 +132,7 @@ func TestDeposedLeaderCannotWrite(t *testing.T) {
 		if cause := context.Cause(lctx); !errors.Is(cause, election.ErrDeposed) {
 			t.Errorf("the leader's context ended with %v, want ErrDeposed", cause)
 		}
-		for what, err := range map[string]error{"put": f.Put(ctx, "/test/a", "2"), "delete": f.Delete(ctx, "/test/a")} {
+		for what, err := range map[string]error{"put": put("2"), "delete": f.Delete(ctx, "/test/a")} {
 			if !errors.Is(err, election.ErrDeposed) {
 				t.Errorf("%s of a deposed leader: got %v, want ErrDeposed", what, err)
 			}

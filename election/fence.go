@@ -33,12 +33,6 @@ func (f Fence) Key() string { return f.key }
 // so later terms have greater numbers.
 func (f Fence) Term() int64 { return f.rev }
 
-// Put writes one key, or fails with [ErrDeposed].
-func (f Fence) Put(ctx context.Context, key, value string, opts ...clientv3.OpOption) error {
-	_, err := f.Txn(ctx, clientv3.OpPut(key, value, opts...))
-	return err
-}
-
 // Delete deletes one key (or a range, by options), or fails with [ErrDeposed].
 func (f Fence) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) error {
 	_, err := f.Txn(ctx, clientv3.OpDelete(key, opts...))

@@ -33,7 +33,7 @@ type closedAccounts struct {
 // their checkpoints from memory.
 func (d *driver) closeAccounts(ctx context.Context) error {
 	over := d.overForGood()
-	if len(over) <= maxUnfolded {
+	if len(over) <= d.n.cfg.unfolded {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)

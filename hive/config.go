@@ -1,6 +1,7 @@
 package hive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,8 +69,8 @@ type Config struct {
 	LeaseTTL time.Duration
 	// EngineMemory is how many bytes an engine may use before it is stopped; 0 means none is set by the node.
 	EngineMemory int64
-	// Fault, when set, is called before and after each write of the leader with the name of the write, as
-	// "before commit" or "after finish". Tests kill the process in it.
+	// Fault, when set, is called before and after each write of the leader, and what nodes write on its behalf, with the
+	// name of the write, as "before commit" or "after finish". Tests kill the process in it.
 	Fault func(point string)
 	// Log takes the node's own messages. Nil means that they are dropped.
 	Log *slog.Logger
@@ -80,7 +81,11 @@ type Config struct {
 	// Timing holds the node's intervals and limits; zero fields are defaults.
 	Timing Timing
 
-	quota int64 // bytes that the embedded etcd's database may take; 0 means etcdQuota
+	// For tests; zero fields mean what is said of them.
+	quota    int64 // bytes that the embedded etcd's database may take; 0 means etcdQuota
+	ops      int   // that a transaction of the leader is given; 0 means maxOps
+	unfolded int   // incarnations that are over and kept one by one; 0 means maxUnfolded
+	follows  bool  // the node never stands for the leadership
 }
 
 // Timing are intervals and limits of a node. Zero fields take the defaults
@@ -139,6 +144,7 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.Timing = c.Timing.withDefaults()
+	c.ops, c.unfolded = cmp.Or(c.ops, maxOps), cmp.Or(c.unfolded, maxUnfolded)
 	return c
 }
 

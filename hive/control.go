@@ -175,7 +175,7 @@ func (d *driver) stopRun(ctx context.Context, r request) error {
 	case Queued:
 		return d.conclude(ctx, &Result{Run: d.id, Name: d.spec.Name, Failure: f})
 	case Teardown:
-		return d.advance(ctx, "stop", func(s *State) { s.Served = r.rev }, r.done())
+		return d.advance(ctx, "stop late", func(s *State) { s.Served = r.rev }, r.done())
 	}
 	mode := r.Mode
 	if d.st.Phase != Running && d.st.Phase != Draining || d.st.Stop == StopInterrupt {

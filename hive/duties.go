@@ -91,8 +91,10 @@ func (t *task) storeSetup(ctx context.Context, key string, data json.RawMessage)
 	var c Chunks
 	err := persist(ctx, func(context.Context) (err error) {
 		c, err = putChunks(ctx, func(ctx context.Context, key, value string, opts ...clientv3.OpOption) error {
-			_, err := t.n.etcd.Put(ctx, key, value, opts...)
-			return err
+			return t.n.around("setup data", func() error {
+				_, err := t.n.etcd.Put(ctx, key, value, opts...)
+				return err
+			})
 		}, key, data)
 		return err
 	})
@@ -112,10 +114,14 @@ func (t *task) begin(ctx context.Context, key string) (d Duty, mine bool) {
 		if err != nil {
 			return err
 		}
-		resp, err := t.n.etcd.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0),
-				clientv3.Compare(clientv3.CreateRevision(t.n.keys.Nodes()+d.Node), "=", p.rev)).
-			Then(clientv3.OpPut(key, string(value))).Else(clientv3.OpGet(key)).Commit()
+		var resp *clientv3.TxnResponse
+		err = t.n.around("begin duty", func() (err error) {
+			resp, err = t.n.etcd.Txn(ctx).
+				If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0),
+					clientv3.Compare(clientv3.CreateRevision(t.n.keys.Nodes()+d.Node), "=", p.rev)).
+				Then(clientv3.OpPut(key, string(value))).Else(clientv3.OpGet(key)).Commit()
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -132,7 +138,9 @@ func (t *task) begin(ctx context.Context, key string) (d Duty, mine bool) {
 }
 
 func (t *task) endDuty(ctx context.Context, key string, d Duty) {
-	err := persist(ctx, func(ctx context.Context) error { return putJSON(ctx, t.n.etcd, key, d) })
+	err := persist(ctx, func(ctx context.Context) error {
+		return t.n.around("end duty", func() error { return putJSON(ctx, t.n.etcd, key, d) })
+	})
 	if err != nil {
 		t.n.log.Error("the end of setup or teardown could not be written", "run", t.run, "reason", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"hive/archive"
 	"hive/election"
 	"hive/registry"
 )
@@ -173,14 +174,11 @@ func (l *leader) drive(ctx context.Context, id string) {
 }
 
 // write is how a leader writes: guarded by its election key and by conds. name names the write for tests.
-func (l *leader) write(ctx context.Context, name string, conds []clientv3.Cmp, ops ...clientv3.Op) (*clientv3.TxnResponse, error) {
-	fault := l.n.cfg.Fault
-	if fault == nil {
-		fault = func(string) {}
-	}
-	fault("before " + name)
-	resp, err := l.fence.TxnIf(ctx, conds, ops...)
-	fault("after " + name)
+func (l *leader) write(ctx context.Context, name string, conds []clientv3.Cmp, ops ...clientv3.Op) (resp *clientv3.TxnResponse, err error) {
+	err = l.n.around(name, func() (err error) {
+		resp, err = l.fence.TxnIf(ctx, conds, ops...)
+		return err
+	})
 	l.n.noteFull(err)
 	return resp, err
 }
@@ -330,7 +328,7 @@ func (l *leader) dropBlobs(ctx context.Context) error {
 	}
 	for digest := range digests {
 		unused := clientv3.Compare(clientv3.CreateRevision(k.RefsOf(digest)).WithPrefix(), "=", 0)
-		_, err := l.write(ctx, "drop archive", []clientv3.Cmp{unused}, clientv3.OpDelete(k.Blobs()+digest+"/", clientv3.WithPrefix()))
+		_, err := l.write(ctx, "drop archive", []clientv3.Cmp{unused}, archive.Deletion(k.Root(), digest))
 		if err != nil && !errors.Is(err, election.ErrConflict) {
 			return fmt.Errorf("delete archive %s: %w", short(digest), err)
 		}

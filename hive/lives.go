@@ -52,7 +52,7 @@ func (d *driver) recordLives(ctx context.Context, outs []Member, until time.Dura
 		d.lives[m.Incarnation] = life
 		ops = append(ops, clientv3.OpPut(d.n.keys.Life(d.id, m.Incarnation), string(value)))
 	}
-	batches := inBatches(ops, maxOps/2)
+	batches := inBatches(ops, max(1, d.n.cfg.ops/2))
 	for _, batch := range batches[:len(batches)-1] { // the rest goes with the state
 		if _, err := d.l.write(ctx, "lives", nil, batch...); err != nil {
 			return nil, err

@@ -197,7 +197,11 @@ func (n *Node) addLearner(ctx context.Context) (uint64, error) {
 			}
 		}
 	}
-	added, err := n.etcd.MemberAddAsLearner(ctx, []string{n.dir.peerURL()})
+	var added *clientv3.MemberAddResponse
+	err = n.around("add learner", func() (err error) {
+		added, err = n.etcd.MemberAddAsLearner(ctx, []string{n.dir.peerURL()})
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("add a learner: %w", err)
 	}
@@ -594,7 +598,7 @@ func (c *controller) call(ctx context.Context, l *leader, nodes []string) (chang
 		node := strings.TrimPrefix(string(kv.Key), c.n.keys.Calls())
 		there[node] = true
 		if !slices.Contains(nodes, node) {
-			if err := l.fence.Delete(ctx, string(kv.Key)); err != nil {
+			if _, err := l.write(ctx, "call off", nil, clientv3.OpDelete(string(kv.Key))); err != nil {
 				return changed, fmt.Errorf("call for members: %w", err)
 			}
 			delete(c.called, node)
@@ -609,7 +613,7 @@ func (c *controller) call(ctx context.Context, l *leader, nodes []string) (chang
 			continue
 		}
 		c.n.log.Info("a node is asked to hold a member of the embedded etcd", "node", node)
-		if err := l.fence.Put(ctx, c.n.keys.Call(node), ""); err != nil {
+		if _, err := l.write(ctx, "call", nil, clientv3.OpPut(c.n.keys.Call(node), "")); err != nil {
 			return changed, fmt.Errorf("call for members: %w", err)
 		}
 		changed = true
@@ -620,7 +624,11 @@ func (c *controller) call(ctx context.Context, l *leader, nodes []string) (chang
 func (c *controller) promote(ctx context.Context, id uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
-	if _, err := c.n.etcd.MemberPromote(ctx, id); err != nil {
+	err := c.n.around("promote", func() error {
+		_, err := c.n.etcd.MemberPromote(ctx, id)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("make learner %x a voter: %w", id, err)
 	}
 	c.grown = time.Now()
@@ -638,7 +646,11 @@ func (c *controller) remove(ctx context.Context, s sitting, next step) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
-	if _, err := c.n.etcd.MemberRemove(ctx, next.remove); err != nil {
+	err := c.n.around("remove member", func() error {
+		_, err := c.n.etcd.MemberRemove(ctx, next.remove)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("remove member %x: %w", next.remove, err)
 	}
 	c.n.log.Info("a member of the embedded etcd was removed", "member", fmt.Sprintf("%x", next.remove), "reason", next.reason)
@@ -681,7 +693,11 @@ func (c *controller) moveTo(ctx context.Context, endpoint string, to seat) error
 		return err
 	}
 	defer mover.Close()
-	if _, err := mover.MoveLeader(ctx, to.id); err != nil {
+	err = c.n.around("move lead", func() error {
+		_, err := mover.MoveLeader(ctx, to.id)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("move the lead of etcd: %w", err)
 	}
 	c.n.log.Info("another node leads the embedded etcd now", "node", to.node)

@@ -192,6 +192,7 @@ func (n *Node) live(ctx context.Context) error {
 		if errors.Is(err, rpctypes.ErrNoSpace) && !n.embedded && !n.hasEntered() {
 			return fmt.Errorf("%w: %s", err, n.fullAdvice())
 		}
+		n.noteFull(err)
 		if said.due(err) {
 			n.log.Warn("this node is out of the hive and joins again", "reason", err)
 		}
@@ -211,6 +212,7 @@ func (n *Node) oneLease(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.noteFull(nil)
 	n.self.Store(&self)
 	defer n.self.Store(nil)
 	n.move(&place{session: s, rev: self.Incarnation})
@@ -396,6 +398,9 @@ func (n *Node) announce(ctx context.Context, self registry.Node) error {
 // campaign leads whenever it is this node's turn, and leaves that to the
 // others when the node is being drained.
 func (n *Node) campaign(ctx context.Context, s *registry.Session) error {
+	if n.cfg.follows {
+		<-ctx.Done()
+	}
 	for ctx.Err() == nil {
 		line, nodes, queue := n.line.Changed(), n.nodes.Changed(), n.candidates.Changed()
 		if n.yields() {

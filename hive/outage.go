@@ -340,7 +340,7 @@ func (d *driver) closeAfterOutage(ctx context.Context) error {
 	down := d.sentUntil()
 	d.downSince(down)
 	d.tellOutage(d.now(), down, "the run is closed, as its policy wants")
-	return d.advance(ctx, "outage", func(s *State) {
+	return d.advance(ctx, "outage abort", func(s *State) {
 		d.bury(s, d.fallen())
 		s.fail(Failf(KindOutage, "the whole hive was down at %s on the run's clock, and the run was not to go on after that (--on-outage abort)", seconds(down)))
 		d.endLoad(s, StopInterrupt)

@@ -106,7 +106,7 @@ func (d *driver) putAllocs(ctx context.Context, epoch int, deal dealing) error {
 		byLife[m.Incarnation] = allocs[i]
 		ops = append(ops, clientv3.OpPut(d.n.keys.Alloc(d.id, epoch, m.ID), string(value)))
 	}
-	for _, batch := range inBatches(ops, maxOps) {
+	for _, batch := range inBatches(ops, d.n.cfg.ops) {
 		if _, err := d.l.write(ctx, "allocations", nil, batch...); err != nil {
 			return fmt.Errorf("write allocations: %w", err)
 		}
@@ -462,12 +462,7 @@ func (d *driver) restOfLost() bool {
 }
 
 // planEnd is when the last iteration of the plan has ended, on the run's clock.
-func (d *driver) planEnd() (end time.Duration) {
-	for _, s := range d.opts.Scenarios {
-		end = max(end, s.End())
-	}
-	return end
-}
+func (d *driver) planEnd() time.Duration { return executor.TotalDuration(d.opts.Scenarios) }
 
 // longest is how far the run's clock may come before the load is ended by force.
 func (d *driver) longest() time.Duration {

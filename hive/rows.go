@@ -258,7 +258,7 @@ func (d *driver) moveWork(ctx context.Context, p *Proposal, next map[int64]Alloc
 		ops = append(ops, clientv3.OpPut(d.n.keys.Work(d.id, p.Epoch, m.ID), string(value)))
 	}
 	unchanged := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(d.n.keys.State(d.id)), "=", d.rev)}
-	for batch := range slices.Chunk(ops, maxOps) {
+	for batch := range slices.Chunk(ops, d.n.cfg.ops) {
 		if _, err := d.l.write(ctx, "work", unchanged, batch...); err != nil {
 			return nil, fmt.Errorf("write the work: %w", err)
 		}

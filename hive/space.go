@@ -23,7 +23,8 @@ const (
 )
 
 // tendSpace keeps the database of the embedded etcd small while this node
-// leads, and frees it when it is full.
+// leads, and frees it when it is full. It also does when a full one keeps this
+// node out of the hive, for it grants no leases: there may be nobody to lead.
 func (n *Node) tendSpace(ctx context.Context) error {
 	look := time.NewTicker(spaceLook)
 	defer look.Stop()
@@ -34,13 +35,19 @@ func (n *Node) tendSpace(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if n.leading.Load() == nil {
+		if n.leading.Load() == nil && (n.place.Load() != nil || !n.shutOut()) {
 			continue
 		}
 		if err := n.makeRoom(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("etcd's database could not be looked after", "reason", err)
 		}
 	}
+}
+
+// shutOut says whether a full database is why the node is not in the hive.
+func (n *Node) shutOut() bool {
+	_, full := n.fulls.going()
+	return full
 }
 
 // wantRoom has the database looked after at once.
@@ -128,7 +135,11 @@ func (n *Node) anyStatus(ctx context.Context) *clientv3.StatusResponse {
 func (n *Node) compact(ctx context.Context, rev int64) error {
 	ctx, cancel := context.WithTimeout(ctx, spaceTry)
 	defer cancel()
-	if _, err := n.etcd.Compact(ctx, rev, clientv3.WithCompactPhysical()); err != nil {
+	err := n.around("compact", func() error {
+		_, err := n.etcd.Compact(ctx, rev, clientv3.WithCompactPhysical())
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil
@@ -139,7 +150,11 @@ func (n *Node) compact(ctx context.Context, rev int64) error {
 func (n *Node) shrink(ctx context.Context, endpoint string, was int64) error {
 	ctx, cancel := context.WithTimeout(ctx, spaceTry)
 	defer cancel()
-	if _, err := n.etcd.Defragment(ctx, endpoint); err != nil {
+	err := n.around("shrink", func() error {
+		_, err := n.etcd.Defragment(ctx, endpoint)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("make the database of %s smaller: %w", endpoint, err)
 	}
 	if st, err := n.status(ctx, endpoint); err == nil {
@@ -151,7 +166,11 @@ func (n *Node) shrink(ctx context.Context, endpoint string, was int64) error {
 func (n *Node) disarm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
-	if _, err := n.etcd.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
+	err := n.around("lift alarm", func() error {
+		_, err := n.etcd.AlarmDisarm(ctx, &clientv3.AlarmMember{})
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("lift the alarm: %w", err)
 	}
 	n.fulls.over(n.clock.Now())

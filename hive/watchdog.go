@@ -255,7 +255,10 @@ func (w *watch) bury(ctx context.Context) {
 			return
 		}
 		one, cancel := context.WithTimeout(ctx, revokeTry)
-		_, err := w.n.etcd.Revoke(one, clientv3.LeaseID(r.Lease))
+		err := w.n.around("revoke", func() error {
+			_, err := w.n.etcd.Revoke(one, clientv3.LeaseID(r.Lease))
+			return err
+		})
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			w.n.log.Debug("the lease of a node that is gone is not revoked yet", "node", r.Name, "reason", err)
