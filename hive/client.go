@@ -114,12 +114,6 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	})
 }
 
-// Cluster says which hive it is.
-func (c *Client) Cluster(ctx context.Context) (ClusterInfo, error) {
-	var info ClusterInfo
-	return info, c.call(ctx, "GET", "/api/v1/cluster", nil, &info)
-}
-
 // Nodes lists the hive's nodes by name. The client turns to them from now on.
 func (c *Client) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	var nodes []NodeInfo

@@ -81,9 +81,6 @@ func (n *Node) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Draining says whether the node is leaving on request.
-func (n *Node) Draining() bool { return n.draining.asked() }
-
 // markDraining tells the others, now or when the node registers next.
 func (n *Node) markDraining(ctx context.Context) error {
 	for {

@@ -104,8 +104,12 @@ func (w *realm) look(n *realmNode) {
 		n.leased, n.open = w.at+realmTTL, false
 	}
 	n.leased = w.at + realmTTL
-	m, member := w.st.member(n.id)
-	member = member && m.Boot == n.boot
+	var m Member
+	i := slices.IndexFunc(w.st.Members, func(m Member) bool { return m.ID == n.id && m.Boot == n.boot })
+	member := i >= 0
+	if member {
+		m = w.st.Members[i]
+	}
 	p := w.st.Proposal
 	if n.life == 0 {
 		n.adopt(w, member, m, p)

@@ -241,12 +241,12 @@ func rounded(l hive.ScenarioLedger) hive.ScenarioLedger {
 func TestLedgerOfRamp(t *testing.T) {
 	ramp := executor.Scenario{Name: "ramp", Executor: executor.RampingVUs, StartTime: second, StartVUs: 2,
 		Stages: []executor.Stage{{Duration: 10 * second, Target: 12}, {Duration: 10 * second, Target: 12}, {Duration: 5 * second}}}
+	const want = 65 + 120 + 32.5 // VU-seconds: 2 to 11 VUs for a second each, 12 for ten, 12 to 1 for 5/12 of a second each
 	whole := share.Whole(share.Plan{Slots: 12, Scenarios: []share.Range{{Max: 12}}})
 	in := hive.LedgerInput{Scenarios: []executor.Scenario{ramp}, Over: true, Lives: []hive.Life{{
-		Stints: []hive.Stint{{Epoch: 1, Share: whole}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: ramp.PlannedVUTime().Seconds()}),
+		Stints: []hive.Stint{{Epoch: 1, Share: whole}}, Final: true, Ledgers: ledgers(executor.Ledger{Active: want}),
 	}}}
 	ledger, warnings := hive.NewLedger(in)
-	want := ramp.PlannedVUTime().Seconds()
 	if got := ledger[0]; math.Abs(got.Planned-want) > 1e-6 || got.Lost != 0 || total(got) != got.Planned || warnings != nil {
 		t.Errorf("got %+v and %q, want %g VU-seconds planned and active", got, warnings, want)
 	}

@@ -211,16 +211,6 @@ type State struct {
 	Times    map[Phase]time.Time `json:"times"` // when each phase began, by the leader's wall clock
 }
 
-// member finds a member by node id.
-func (s *State) member(id string) (Member, bool) {
-	for _, m := range s.Members {
-		if m.ID == id {
-			return m, true
-		}
-	}
-	return Member{}, false
-}
-
 // paused is the pause that the load is in; nil without one, and when the load is over.
 func (s *State) paused() *Halt {
 	if s.Phase != Running {

@@ -152,9 +152,6 @@ func open(ctx context.Context, in archive.Input, files archive.Files, env map[st
 // Options is the JSON of the test's own options, nil when it has none.
 func (s *Script) Options() json.RawMessage { return s.exported }
 
-// Env is what __ENV holds.
-func (s *Script) Env() map[string]string { return s.env }
-
 // Check finds what in the options does not fit the script, before anything runs: functions that are not exported,
 // thresholds that do not parse or do not suit their metrics.
 func (s *Script) Check(opts options.Options, flags Flags) error {
@@ -166,9 +163,6 @@ func (s *Script) Check(opts options.Options, flags Flags) error {
 	_, err := NewJudge(opts, flags, Definitions(s.test.Registry()))
 	return err
 }
-
-// Name is the URL of the entry script.
-func (s *Script) Name() string { return s.bundle.Name }
 
 // Text is the text of the entry script.
 func (s *Script) Text() string { return string(s.bundle.Sources[s.bundle.Name]) }

@@ -79,10 +79,7 @@ func (a *app) exported(s script) (optionsObject, error) {
 
 // requirements are the most VUs that a test uses at once and how long it may last, gracefulStop included.
 func requirements(opts options.Options) (vus int, longest time.Duration) {
-	for _, s := range opts.Scenarios {
-		longest = max(longest, s.End())
-	}
-	return executor.Layout(opts.Scenarios).Slots, longest
+	return executor.Layout(opts.Scenarios).Slots, executor.TotalDuration(opts.Scenarios)
 }
 
 // durationText writes a duration as 1m30s, and the longest there is as "unlimited".

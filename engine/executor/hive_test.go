@@ -497,7 +497,7 @@ func (n *nest) judge() {
 			}
 		}
 	}
-	if planned := n.s.PlannedVUTime(); planned > 0 {
+	if planned := vuTime(n.s); planned > 0 {
 		spent := time.Duration(math.Round((all.Active + all.Handover) * float64(time.Second)))
 		slack := time.Duration(n.moved) * 20 * time.Millisecond // until there are marks for VUs from elsewhere
 		if short := planned - spent - n.empty; short < 0 && n.s.Executor == ConstantVUs || short > slack {

@@ -20,13 +20,11 @@ func Consolidate(layers ...Layer) (Options, []string, error) {
 		}
 		merged = merged.under(l)
 	}
-	asked := merged
 	warnings, err := merged.derive()
 	if err != nil {
 		return Options{}, warnings, err
 	}
 	o, err := merged.resolve()
-	o.asked = asked
 	return o, append(warnings, o.doubts()...), err
 }
 

@@ -62,7 +62,6 @@ type Options struct {
 	Cloud, Ext               json.RawMessage // opaque
 
 	layer Layer // what was set, by which MarshalJSON tells a default from a choice
-	asked Layer // the shortcuts that scenarios were derived from, for InspectJSON
 }
 
 // DNS says how names are resolved.

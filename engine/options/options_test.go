@@ -280,26 +280,6 @@ func TestScriptView(t *testing.T) {
 	}
 }
 
-func TestInspectJSON(t *testing.T) {
-	l := read(t, `{"vus":2,"stages":[{"duration":"1s","target":5},{"duration":"1s","target":0}]}`)
-	data, err := l.InspectJSON()
-	if err != nil || !strings.Contains(string(data), `"vus":2,"duration":null,"iterations":null,"stages":[{"duration":"1s","target":5},{"duration":"1s","target":0}],"scenarios":null`) {
-		t.Errorf("got %s, %v", data, err)
-	}
-	o, _ := consolidate(t, l)
-	if data, err = o.InspectJSON(); err != nil || !strings.HasSuffix(string(data), `"totalDuration":"32s","maxVUs":5}`) || !json.Valid(data) {
-		t.Errorf("got %s, %v", data, err)
-	}
-}
-
-func TestInspectSegment(t *testing.T) {
-	o, _ := consolidate(t, read(t, `{"vus":5,"executionSegment":"1/2"}`))
-	data, err := o.InspectJSON()
-	if err != nil || !strings.Contains(string(data), `"vus":5,"duration":null,"iterations":5,`) || !strings.HasSuffix(string(data), `"maxVUs":3}`) {
-		t.Errorf("got %s, %v", data, err)
-	}
-}
-
 func TestCheckExec(t *testing.T) {
 	o, _ := consolidate(t, read(t, `{"scenarios":{"a":{"executor":"constant-vus","duration":"1s","exec":"foo"}}}`))
 	if err := o.CheckExec([]string{"default", "foo"}); err != nil {
@@ -320,9 +300,6 @@ func FuzzFromJSON(f *testing.F) {
 		l, _, err := options.FromJSON(data, "fuzz")
 		if err != nil {
 			return
-		}
-		if out, err := l.InspectJSON(); err != nil || !json.Valid(out) {
-			t.Fatalf("inspect: %s, %v", out, err)
 		}
 		o, _, err := options.Consolidate(l)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"hive/engine/executor"
 	"hive/engine/metric"
-	"hive/engine/share"
 )
 
 // view says which options are written, and how.
@@ -45,41 +44,6 @@ func (o Options) ScriptView() ([]byte, error) {
 	return o.filled().encode(view{
 		nulls: true, omit: []string{"vus", "duration", "iterations", "stages", "cloud"}, scenarios: executor.Scenario.View,
 	})
-}
-
-// InspectJSON writes what was set, and null for what was not, as `inspect` prints it for a script.
-func (l Layer) InspectJSON() ([]byte, error) {
-	if l.DNS == nil {
-		l.DNS = &DNSLayer{}
-	}
-	return l.encode(inspected(l))
-}
-
-// InspectJSON writes the consolidated options and what a run of them takes: totalDuration, as text, and maxVUs.
-func (o Options) InspectJSON() ([]byte, error) {
-	l := o.filled()
-	l.VUs, l.Duration, l.Iterations, l.Stages = o.asked.VUs, o.asked.Duration, o.asked.Iterations, o.asked.Stages
-	if first := o.Scenarios[0]; l.VUs != nil && first.Executor == executor.SharedIterations {
-		l.Iterations = &first.Iterations // of vus alone, too, as k6 shows it
-	}
-	data, err := l.encode(inspected(l))
-	if err != nil {
-		return nil, err
-	}
-	own, err := share.FromSegment(executor.Layout(o.Scenarios), o.ExecutionSegment, o.ExecutionSegmentSequence)
-	if err != nil {
-		return nil, fmt.Errorf("options: executionSegment: %w", err)
-	}
-	more := fmt.Sprintf(`,"totalDuration":%q,"maxVUs":%d}`, executor.TotalDuration(o.Scenarios).String(), own.All().Len())
-	return append(bytes.TrimSuffix(data, []byte("}")), more...), nil
-}
-
-func inspected(l Layer) view {
-	v := view{nulls: true, omit: notExported(), scenarios: executor.Scenario.View}
-	if l.Cloud == nil {
-		v.omit = append(v.omit, "cloud")
-	}
-	return v
 }
 
 // filled is the layer with the defaults that k6 writes out.

@@ -61,8 +61,8 @@ func TestSlotsEqualHoweverWritten(t *testing.T) {
 	}
 }
 
-// Owners finds out from shares what Assign made them of.
-func TestOwners(t *testing.T) {
+// Each share has the slots that Assign was told are its.
+func TestAssign(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, nodes := rapid.IntRange(0, 80).Draw(t, "slots"), rapid.IntRange(1, 6).Draw(t, "nodes")
 		plan := share.Plan{Slots: n, Scenarios: []share.Range{{Base: n / 4, Max: n / 2}}}
@@ -72,34 +72,17 @@ func TestOwners(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, s := range shares {
-			if got := !slices.Contains(want, i); s.Empty() != got {
-				t.Fatalf("share %d: Empty is %v, want %v", i, s.Empty(), got)
+			var own []int
+			for slot, owner := range want {
+				if owner == i {
+					own = append(own, slot)
+				}
+			}
+			if got := slices.Collect(s.All().Values()); !slices.Equal(got, own) || s.Empty() != (len(own) == 0) {
+				t.Fatalf("share %d has %v (empty: %v), want %v", i, got, s.Empty(), own)
 			}
 		}
-		got, err := share.Owners(plan, append(shares, share.Share{}))
-		if err != nil || !slices.Equal(got, want) {
-			t.Fatalf("got %v and %v, want %v", got, err, want)
-		}
 	})
-}
-
-func TestOwnersRefuses(t *testing.T) {
-	plan := share.Plan{Slots: 4}
-	whole := share.Whole(plan)
-	for name, tt := range map[string]struct {
-		plan   share.Plan
-		shares []share.Share
-		want   string
-	}{
-		"two owners": {plan, []share.Share{whole, whole}, "share: slot 0 is in share 0 and in share 1, want one owner"},
-		"another plan": {share.Plan{Slots: 3}, []share.Share{whole},
-			"share: share 0 was made for a plan of 4 slots and 0 scenarios, want 3 and 0 of the same layout"},
-		"no plan": {share.Plan{Slots: -1}, nil, "share: a plan of -1 slots, want 0 or more"},
-	} {
-		if _, err := share.Owners(tt.plan, tt.shares); err == nil || err.Error() != tt.want {
-			t.Errorf("%s: got %v, want %q", name, err, tt.want)
-		}
-	}
 }
 
 func TestWorkValidate(t *testing.T) {

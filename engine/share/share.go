@@ -233,3 +233,6 @@ func (s Share) Equal(o Share) bool {
 	return s.plan.Slots == o.plan.Slots && slices.Equal(s.plan.Scenarios, o.plan.Scenarios) && s.index == o.index &&
 		s.slots.Equal(o.slots) && slices.EqualFunc(s.vus, o.vus, slices.Equal[[]int])
 }
+
+// Empty reports that this node owns no slot.
+func (s Share) Empty() bool { return len(s.slots.runs) == 0 }

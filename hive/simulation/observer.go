@@ -56,9 +56,6 @@ func (o *Observer) AwaitNodes(ctx context.Context, count int) error {
 	})
 }
 
-// Nodes are the nodes of the hive.
-func (o *Observer) Nodes() []registry.Node { return registry.Nodes(o.nodes) }
-
 // AwaitLeader waits until a node leads whose id is not the one given, and
 // returns its id.
 func (o *Observer) AwaitLeader(ctx context.Context, not string) (id string, err error) {

@@ -42,15 +42,3 @@ func (r *Record) Taken(epoch int) (engines int, last time.Time) {
 	}
 	return engines, last
 }
-
-// Loaded is how many engines are executing.
-func (r *Record) Loaded() (engines int) {
-	for _, l := range r.all() {
-		l.mu.Lock()
-		if len(l.taken) > 0 && !l.over {
-			engines++
-		}
-		l.mu.Unlock()
-	}
-	return engines
-}
