@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"hive/engine/executor"
+	"hive/registry"
 )
 
 const (
@@ -18,6 +21,8 @@ const (
 	clockAgain = 50 * time.Millisecond
 	// clockSlew is in how many nanoseconds a correction moves a clock by one (see [executor.Clock.Adjust]).
 	clockSlew = 2000
+	// copiesAsked is how many nodes a leader that does not know the clock asks in one attempt.
+	copiesAsked = 5
 	// clockShy is how long before a pause a clock is set that is to stand still there: one that reads more already
 	// would stand where it is. engineShy is the same for an engine, which has to be made and told first; it is over
 	// before any pause that is ended meanwhile.
@@ -297,7 +302,7 @@ func (c *runClock) prepare(ctx context.Context) error {
 
 // measure finds when, on this machine, the run's clock read the anchor's Run
 // (or would have, had it gone on as it does now): from the anchor's own node if
-// that process lives, else from the leader's copy. An offset taken before will
+// that process lives, else from another node's copy. An offset taken before will
 // do for a new generation, which is to be known fast.
 func (c *runClock) measure(ctx context.Context, a Anchor, fast bool) (at time.Time, o Offset, err error) {
 	if a.Node == c.n.info.ID && (a.Boot == "" || a.Boot == c.n.boot) {
@@ -359,13 +364,29 @@ func (c *runClock) offset(ctx context.Context, node string) (Offset, error) {
 	return o, nil
 }
 
-// copyOf measures how far the leader's copy is ahead of this node's own clock.
-func (c *runClock) copyOf(ctx context.Context, a Anchor) (Offset, error) {
+// copyOf measures how far another node's copy is ahead of this node's own clock: the leader's, or, if this node leads,
+// that of any other. Those who led before may be gone before they could tell it.
+func (c *runClock) copyOf(ctx context.Context, a Anchor) (o Offset, err error) {
+	err = errors.New("no other node knows the run's clock")
 	l, _ := c.n.currentLeader()
-	r, ok := c.n.find(l.node)
-	if !ok || l.node == c.n.info.ID {
-		return Offset{}, errors.New("no other node knows the run's clock")
+	if l.node != c.n.info.ID {
+		if r, ok := c.n.find(l.node); ok {
+			return c.copyAt(ctx, r, a)
+		}
+		return o, err
 	}
+	others := slices.DeleteFunc(c.n.known(), func(r registry.Node) bool { return r.ID == c.n.info.ID })
+	rand.Shuffle(len(others), func(i, k int) { others[i], others[k] = others[k], others[i] })
+	for _, r := range others[:min(len(others), copiesAsked)] {
+		if o, err = c.copyAt(ctx, r, a); err == nil {
+			break
+		}
+	}
+	return o, err
+}
+
+// copyAt is copyOf for one node.
+func (c *runClock) copyAt(ctx context.Context, r registry.Node, a Anchor) (Offset, error) {
 	ctx, cancel := context.WithTimeout(ctx, etcdTry)
 	defer cancel()
 	return c.n.clock.Measure(ctx, func(ctx context.Context) (Instant, error) {
@@ -374,7 +395,7 @@ func (c *runClock) copyOf(ctx context.Context, a Anchor) (Offset, error) {
 			return 0, err
 		}
 		if info.Gen != a.Gen {
-			return 0, fmt.Errorf("the leader's copy of the clock is of generation %d, not %d", info.Gen, a.Gen)
+			return 0, fmt.Errorf("node %s has the clock's generation %d, not %d", r.Name, info.Gen, a.Gen)
 		}
 		return Instant(info.Now), nil
 	})
