@@ -2,11 +2,13 @@ package hive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -139,7 +141,7 @@ func (n *Node) compact(ctx context.Context, rev int64) error {
 		_, err := n.etcd.Compact(ctx, rev, clientv3.WithCompactPhysical())
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) { // nothing was written since somebody else did it
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil
