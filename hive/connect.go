@@ -164,7 +164,8 @@ func (n *Node) findKnown(ctx context.Context) (endpoints []string, cluster strin
 }
 
 // returnAsMember starts the member of the embedded etcd that this node was
-// before. When the others have removed it meanwhile, its data is of no use any
+// before; the endpoints are those of its own, or of others while that is a
+// learner. When the others have removed it meanwhile, its data is of no use any
 // more: the node then comes back without a member.
 func (n *Node) returnAsMember(ctx context.Context) ([]string, string, error) {
 	known := n.dir.known()
@@ -178,6 +179,9 @@ func (n *Node) returnAsMember(ctx context.Context) ([]string, string, error) {
 		})
 		if err == nil {
 			n.member.Store(e)
+			if e.Server.IsLearner() { // which takes no calls
+				return n.findKnown(ctx)
+			}
 			return endpoints, known.Cluster, nil
 		}
 		if !errors.Is(err, errStopped) {
