@@ -2,113 +2,389 @@ package hive
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hive/engine/executor"
 )
 
-// The leader is killed before or after a write of its own while a run is paused, resumed and scaled, loses a node and
-// has another drained. Whatever write it was, all of that happens once, and the run ends as it would have.
-func TestLeaderKilledWhileMuchHappens(t *testing.T) {
+// plot is a run in which leaders are killed, each before or after a write: whatever the write was, the run ends as it
+// would have without that.
+type plot struct {
+	name   string
+	points []string // at which a leader dies
+	carry  int      // nodes that carry load: n1, n2, …
+	script *script
+	flags  Flags
+	more   string // scenarios beside main, which sends 40 arrivals a second for ten minutes
+	play   func(*act)
+	dies   *mortal  // a node that carries load; nil when none dies by itself
+	kind   Kind     // of the failure that the run ends with; beside that it may be inconclusive
+	once   []string // kinds of entries that the timeline has once
+}
+
+// act is a plot that is played.
+type act struct {
+	*plot
+	t         *testing.T
+	endpoints []string
+	etcd      *clientv3.Client
+	leaders   *cast
+	nodes     []*running // that carry load
+	c         *Client
+	run       string
+}
+
+// The scenario that every plot has.
+const (
+	mainRate   = 40
+	mainLength = 600 // seconds
+)
+
+// points are the fault points of writes on one side of them.
+func points(side string, writes ...string) (points []string) {
+	for _, w := range writes {
+		points = append(points, side+" "+w)
+	}
+	return points
+}
+
+// around are those on both sides.
+func around(writes ...string) []string {
+	return append(points("before", writes...), points("after", writes...)...)
+}
+
+// fromQueueToLoad are the writes that every run takes until its load is stopped, and those that end it.
+var fromQueueToLoad, toTheEnd = []string{"line", "clear allocations", "allocations", "begin", "ready", "setup", "start", "anchor", "tick", "timeline"},
+	[]string{"stop", "teardown", "result", "finish"}
+
+// plots are the runs in which leaders die at their writes.
+func plots() []plot {
+	called := Traits{Setup: true, Teardown: true}
+	whole := func(a *act) {
+		a.leaders.await(around(fromQueueToLoad...)...)
+		a.begun(20)
+		a.stop()
+	}
+	return []plot{
+		{name: "from the queue to the end, before each write", points: points("before", slices.Concat(fromQueueToLoad, toTheEnd)...), carry: 2,
+			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "from the queue to the end, after each write", points: points("after", slices.Concat(fromQueueToLoad, toTheEnd)...), carry: 2,
+			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "control", points: around("scale", "pause", "resume", "refuse"), carry: 2, script: &script{traits: called},
+			more: `,"side":{"executor":"externally-controlled","vus":1,"maxVUs":3,"duration":"10m"}`, play: (*act).control,
+			kind: KindStopped, once: []string{TimelineScale, TimelinePause, TimelineResume}},
+		{name: "nodes come and go", points: around("revoke", "propose", "work", "commit", "name from", "close accounts", "withdraw"), carry: 5,
+			script: &script{traits: called, fails: map[string]*Failure{"bad load": {Kind: KindScript, Message: "bad"}}},
+			more:   `,"shared":{"executor":"shared-iterations","vus":4,"iterations":1000000,"maxDuration":"10m"},"loop":{"executor":"constant-vus","vus":4,"duration":"10m"}`,
+			play:   (*act).comeAndGo, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "a node is not replaced", points: around("strike"), carry: 3, script: &script{traits: called},
+			flags: Flags{Policy: Policy{OnNodeLoss: LossContinue}}, play: (*act).loseOne, kind: KindStopped, once: []string{TimelineNodeLost}},
+		{name: "a lost node ends the run", points: around("abort"), carry: 3, script: &script{traits: called},
+			flags: Flags{Policy: Policy{OnNodeLoss: LossAbort}}, play: func(a *act) { a.begun(20); a.nodes[2].stop(errCrash) }, kind: KindNodeLost, once: []string{TimelineNodeLost}},
+		{name: "the script ends the run", points: around("drain"), carry: 2,
+			script: &script{traits: called, fails: map[string]*Failure{"n2 run": {Kind: KindAborted, Message: "enough"}}},
+			play:   func(*act) {}, kind: KindAborted, once: []string{TimelineStart}},
+		{name: "a node is lost before there is load", points: around("deal again"), carry: 3, script: &script{traits: called, making: make(chan struct{})},
+			play: (*act).loseEarly, kind: KindStopped, once: []string{TimelineNodeLost}},
+		{name: "a node is lost in setup", points: around("setup lost"), carry: 2, script: &script{traits: called, hold: make(chan struct{})},
+			play: (*act).loseInSetup, kind: KindSetupLost},
+		{name: "a stop comes late", points: around("stop late"), carry: 2, script: &script{traits: called, closing: make(chan struct{})},
+			play: (*act).stopTwice, kind: KindStopped},
+		{name: "the whole hive goes down", points: around("lives", "outage"), carry: 2, script: &script{traits: called},
+			play: func(a *act) { a.goDown(); a.begunBy("n1", 20); a.stop() }, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "the whole hive goes down, and the run is not to go on", points: around("outage abort"), carry: 2, script: &script{traits: called},
+			flags: Flags{Policy: Policy{OnOutage: OutageAbort}}, play: (*act).goDown, kind: KindOutage, once: []string{TimelineOutage}},
+		{name: "a node does not keep up", points: around("propose"), carry: 3, script: &script{traits: called, late: map[string]time.Duration{"n3": time.Second}},
+			flags: Flags{Policy: Policy{Derate: "on"}}, play: func(a *act) { a.leaders.await(); a.derated("n3"); a.stop() }, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "a node is lost before it runs teardown", points: around("duty"), carry: 2, script: &script{traits: Traits{Teardown: true}},
+			dies: &mortal{point: "before begin duty", nth: 1}, play: (*act).loseOnDuty, kind: KindStopped, once: []string{TimelineStart}},
+	}
+}
+
+func TestLeaderKilledAtItsWrites(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("one hive for each write")
+		t.Skip("a process for each fault point")
 	}
-	points := []string{"after setup", "before ready", "before pause", "after pause", "before resume", "after resume", "after scale",
-		"before name from", "after name from", "after tick", "after allocations", "before end", "after end", "before result", "before finish",
-		"after finish", "before stop", "after stop", "after teardown"}
-	for _, point := range points {
-		t.Run(point, func(t *testing.T) {
+	for _, p := range plots() {
+		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			killAt(t, point)
+			a := enact(t, &p)
+			p.play(a)
+			res, _ := follow(t, a.c, a.run)
+			a.leaders.await()
+			a.check(res)
 		})
 	}
 }
 
-// killAt plays a run in which the leader is killed at a write.
-func killAt(t *testing.T, point string) {
-	s := &script{traits: Traits{Setup: true, Teardown: true}}
-	endpoints, _ := startStore(t)
-	var first *running
-	var once sync.Once
-	ready, dead := make(chan struct{}), make(chan struct{})
-	fault := func(at string) {
-		if at == point && closed(ready) {
-			once.Do(func() { first.cancel(errCrash); close(dead) })
+// patient makes nodes fast, and lets them wait for the next leader.
+var patient = Timing{Checkpoint: quick.Checkpoint, Judge: quick.Judge, StartDelay: quick.StartDelay, Prepare: longWait, Grace: 10 * time.Second, HoldRuns: 1}
+
+// enact begins a run in a hive whose leaders carry no load and die at the points of a plot.
+func enact(t *testing.T, p *plot) *act {
+	t.Helper()
+	a := raise(t, p)
+	a.run = submitWith(t, a.c, consolidated(t, fmt.Sprintf(`{"scenarios":{
+		"main":{"executor":"constant-arrival-rate","rate":%d,"duration":"%ds","preAllocatedVUs":6,"gracefulStop":"0s"}%s}}`, mainRate, mainLength, p.more)), p.flags)
+	return a
+}
+
+// raise starts the hive of a plot.
+func raise(t *testing.T, p *plot) *act {
+	t.Helper()
+	a := &act{plot: p, t: t}
+	a.endpoints, _ = startStore(t)
+	var err error
+	if a.etcd, err = newEtcdClient(a.endpoints); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.etcd.Close() })
+	a.lead("lead", p.points...)
+	dir := t.TempDir()
+	for i := range p.carry {
+		name := fmt.Sprintf("n%d", i+1)
+		a.nodes = append(a.nodes, a.carrier(name, dir+"/"+name))
+	}
+	a.c = client(t, a.nodes[0])
+	return a
+}
+
+// lead has nodes lead that die at points.
+func (a *act) lead(name string, points ...string) {
+	a.leaders = leaders(a.t, helper{Name: name, Etcd: a.endpoints, TTL: 4 * time.Second, Timing: patient, Small: true}, points...)
+}
+
+// carrier starts a node that carries load and does not lead.
+func (a *act) carrier(name, dir string) *running {
+	cfg := Config{Name: name, DataDir: dir, Etcd: a.endpoints, Capacity: 10, Timing: patient, follows: true}
+	if a.dies != nil {
+		return a.dies.launch(a.t, cfg, a.script)
+	}
+	return launch(a.t, cfg, a.script)
+}
+
+// begun waits until every node has begun iterations.
+func (a *act) begun(n int) {
+	for _, r := range a.nodes {
+		a.begunBy(r.info.Name, n)
+	}
+}
+
+// begunBy waits until a node has begun n iterations more.
+func (a *act) begunBy(node string, n int) {
+	a.t.Helper()
+	count := func() int { a.script.mu.Lock(); defer a.script.mu.Unlock(); return len(a.script.begun[node]) }
+	from := count()
+	within(a.t, longWait, node+" sends load", func() bool { return count() >= from+n })
+}
+
+// must makes a call of the API that has to succeed.
+func (a *act) must(err error) {
+	a.t.Helper()
+	if err != nil {
+		a.t.Error(err)
+	}
+}
+
+func (a *act) stop() {
+	a.t.Helper()
+	a.must(a.c.Stop(a.t.Context(), a.run, StopRequest{Mode: StopGraceful}))
+}
+
+// state is the run's state as etcd has it.
+func (a *act) state() (st State) {
+	st, _, _, _ = readState(a.t.Context(), a.etcd, a.nodes[0].keys, a.run)
+	return st
+}
+
+// control pauses, scales and resumes, and asks for what makes no sense when it comes to be served.
+func (a *act) control() {
+	ctx, vus := a.t.Context(), 2
+	a.begun(20)
+	a.must(a.c.Scale(ctx, a.run, ScaleRequest{VUs: &vus, By: "me"}))
+	a.must(a.c.Pause(ctx, a.run, PauseRequest{By: "me"}))
+	within(a.t, longWait, "the run is paused", func() bool { return a.state().Halt != nil })
+	a.must(putJSON(ctx, a.etcd, a.nodes[0].keys.Control(a.run, NewRunID()), Control{Action: ActionPause}))
+	a.leaders.await(around("scale", "pause", "refuse")...)
+	a.must(a.c.Resume(ctx, a.run, PauseRequest{By: "me"}))
+	a.leaders.await()
+	a.begun(20)
+	a.stop()
+}
+
+// comeAndGo loses a node, drains two, and lets one join whose engine cannot be made.
+func (a *act) comeAndGo() {
+	a.begun(20)
+	a.nodes[4].stop(errCrash)
+	a.leaders.await(around("revoke", "propose", "work", "commit")...)
+	for _, i := range []int{3, 2} {
+		a.must(a.nodes[i].Drain(a.t.Context()))
+	}
+	a.leaders.await(around("name from", "close accounts")...)
+	a.carrier("bad", a.t.TempDir())
+	a.leaders.await()
+	a.nodes = a.nodes[:2]
+	a.begun(20)
+	a.stop()
+}
+
+func (a *act) loseOne() {
+	a.begun(20)
+	a.nodes[2].stop(errCrash)
+	a.nodes = a.nodes[:2]
+	a.leaders.await()
+	a.begun(20)
+	a.stop()
+}
+
+func (a *act) loseEarly() {
+	within(a.t, longWait, "the run is being prepared", func() bool { return a.state().Phase == Preparing })
+	a.nodes[2].stop(errCrash)
+	a.nodes = a.nodes[:2]
+	a.leaders.await()
+	close(a.script.making)
+	a.begun(20)
+	a.stop()
+}
+
+func (a *act) loseInSetup() {
+	var who string
+	within(a.t, longWait, "setup runs", func() bool {
+		var n int
+		n, who = a.script.count("setup")
+		return n == 1
+	})
+	i := slices.IndexFunc(a.nodes, func(r *running) bool { return r.info.Name == who })
+	a.nodes[i].stop(errCrash)
+	a.nodes = slices.Delete(a.nodes, i, i+1)
+	a.c = client(a.t, a.nodes[0])
+}
+
+func (a *act) loseOnDuty() {
+	a.begun(20)
+	a.stop()
+	within(a.t, longWait, "the node on duty dies", func() bool { return a.dies.who.Load() != nil })
+	a.nodes = slices.DeleteFunc(a.nodes, func(r *running) bool { return r == a.dies.who.Load() })
+	a.c = client(a.t, a.nodes[0])
+}
+
+func (a *act) stopTwice() {
+	a.begun(20)
+	a.stop()
+	within(a.t, longWait, "teardown runs", func() bool { n, _ := a.script.count("teardown"); return n == 1 })
+	a.stop()
+	a.leaders.await()
+	close(a.script.closing)
+}
+
+// goDown lets the whole hive go and come back.
+func (a *act) goDown() {
+	a.begun(20)
+	a.leaders.end()
+	for _, r := range a.nodes {
+		r.stop(errCrash)
+	}
+	a.lead("later", a.points...) // the names of those before are theirs while their leases last
+	for i, r := range a.nodes {
+		a.nodes[i] = a.carrier(r.info.Name, r.cfg.DataDir)
+	}
+	a.c = client(a.t, a.nodes[0])
+	a.leaders.await()
+}
+
+// derated waits until a node has a part of its weight only.
+func (a *act) derated(node string) {
+	within(a.t, longWait, node+" is given less", func() bool {
+		return slices.ContainsFunc(a.state().Members, func(m Member) bool { return m.Name == node && m.Weight < m.Capacity })
+	})
+}
+
+// check finds what every run must be like when it is over, whoever led it.
+func (a *act) check(res *Result) {
+	t := a.t
+	t.Helper()
+	if f := res.Failure; f != nil && f.Kind != a.kind && f.Kind != KindInconclusive || f == nil && a.kind != "" {
+		t.Errorf("verdict %s: %v, want it to be %s", res.Verdict, res.Failure, a.kind)
+	}
+	if a.script.traits.Setup {
+		ranOnce(t, a.script, "setup")
+	}
+	ranOnce(t, a.script, "teardown")
+	kinds := toldInOrder(t, res)
+	for _, kind := range a.once {
+		if kinds[kind] != 1 {
+			t.Errorf("the timeline has %d entries of the kind %s, want one: %+v", kinds[kind], kind, res.Timeline)
 		}
 	}
-	first = launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 0, Fault: fault}, s)
-	eventually(t, "n1 leads", func() bool { return first.leading.Load() != nil })
-	var others []*running
-	for i := range 3 {
-		others = append(others, launch(t, Config{Name: fmt.Sprintf("n%d", i+2), Etcd: endpoints, Capacity: 10}, s))
-	}
-	awaitNodes(t, others[0], 4)
-	close(ready)
-	c := client(t, others[0])
-	stopped := strings.HasSuffix(point, "stop") || strings.HasSuffix(point, "teardown")
-	rate, length := 40, 8 // seconds
-	if stopped {
-		length = 600
-	}
-	run := submit(t, c, consolidated(t, fmt.Sprintf(`{"scenarios":{
-		"main":{"executor":"constant-arrival-rate","rate":%d,"duration":"%ds","preAllocatedVUs":6,"gracefulStop":"0s"},
-		"side":{"executor":"externally-controlled","vus":1,"maxVUs":3,"duration":"%ds"}}}`, rate, length, length)))
-	awaitBegun(t, s, "n4", 5)
-	do := func(what string, f func() error) {
-		if err := f(); err != nil {
-			t.Errorf("%s: %v", what, err)
+	for _, w := range res.Warnings {
+		if strings.Contains(w, "accounted for") {
+			t.Errorf("the ledger does not add up: %s", w)
 		}
 	}
-	vus := 2
-	do("scale", func() error { return c.Scale(t.Context(), run, ScaleRequest{VUs: &vus, By: "me"}) })
-	do("pause", func() error { return c.Pause(t.Context(), run, PauseRequest{By: "me"}) })
-	eventually(t, "the run is paused", func() bool { info, err := c.Show(t.Context(), run); return err == nil && info.Paused != nil })
-	do("resume", func() error { return c.Resume(t.Context(), run, PauseRequest{By: "me"}) })
-	others[2].stop(errCrash)
-	do("drain", func() error { return others[1].Drain(t.Context()) })
-	if stopped {
-		do("stop", func() error { return c.Stop(t.Context(), run, StopRequest{Mode: StopGraceful}) })
+	a.checkLedger(res)
+	a.checkKeys()
+}
+
+// checkLedger holds the ledger against what was begun: nothing twice, and all of the plan in one class.
+func (a *act) checkLedger(res *Result) {
+	type number struct {
+		scenario, slot int
+		index          int64
 	}
-	res, _ := follow(t, c, run)
-	if res.Failure != nil && res.Verdict != Inconclusive && !(stopped && res.Failure.Kind == KindStopped) {
-		t.Errorf("verdict %s: %v", res.Verdict, res.Failure)
+	seen, begun := map[number]bool{}, map[int]float64{}
+	for _, it := range a.script.all() {
+		n := number{it.Scenario, it.Slot, it.Index}
+		if res.Ledger[it.Scenario].Executor == string(executor.SharedIterations) {
+			n.slot = 0 // whoever begins it
+		}
+		if begun[it.Scenario]++; seen[n] {
+			a.t.Errorf("iteration %+v was begun twice", n)
+		}
+		seen[n] = true
 	}
-	if !closed(dead) {
-		t.Errorf("the leader came to no %q", point)
-	}
-	main := 0
-	seen := map[int64]bool{}
-	for _, it := range s.all() {
-		if it.Scenario != 0 {
+	for i, l := range res.Ledger {
+		if l.Unit != "iterations" {
 			continue
 		}
-		if main++; seen[it.Index] {
-			t.Errorf("iteration %d was begun twice", it.Index)
+		if l.sum() != l.Planned || begun[i] < l.Completed || begun[i] > l.Completed+l.Unknown+l.Interrupted {
+			a.t.Errorf("%g iterations were begun, and the ledger has %+v", begun[i], l)
 		}
-		seen[it.Index] = true
-	}
-	if l := res.Ledger[0]; l.sum() != float64(rate*length) || float64(main) < l.Completed || float64(main) > l.Completed+l.Unknown+l.Interrupted {
-		t.Errorf("%d iterations were begun, and the ledger has %+v", main, l)
-	}
-	for _, call := range []string{"setup", "teardown"} {
-		if n, _ := s.count(call); n != 1 {
-			t.Errorf("%s ran %d times, want once", call, n)
+		if l.Scenario == "main" && l.Planned != mainRate*mainLength {
+			a.t.Errorf("%g iterations were planned, want %d", l.Planned, mainRate*mainLength)
 		}
 	}
-	kinds := map[string]int{}
-	for i, e := range res.Timeline {
-		if e.N != int64(i+1) {
-			t.Errorf("entry %d of the timeline has the number %d", i+1, e.N)
+}
+
+// checkKeys looks for what a run leaves behind in etcd: what is kept of it, and nothing else.
+func (a *act) checkKeys() {
+	k := a.nodes[0].keys
+	kept := []string{"spec", "state", "roster", "plan", "timeline/", "result"}
+	var left []string
+	within(a.t, longWait, fmt.Sprintf("nothing is left of the run but %q", kept), func() bool {
+		left = nil
+		for _, prefix := range []string{k.Run(a.run), k.Active(), k.Queue(), k.Calls()} {
+			resp, err := a.etcd.Get(a.t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+			if err != nil {
+				return false
+			}
+			for _, kv := range resp.Kvs {
+				name := strings.TrimPrefix(string(kv.Key), k.Run(a.run))
+				if !slices.ContainsFunc(kept, func(s string) bool { return strings.HasPrefix(name, s) }) {
+					left = append(left, string(kv.Key))
+				}
+			}
 		}
-		kinds[e.Kind]++
-	}
-	for _, kind := range []string{TimelineStart, TimelineScale, TimelinePause, TimelineResume, TimelineEnd} {
-		if kinds[kind] != 1 && !(stopped && kind == TimelineEnd) {
-			t.Errorf("the timeline has %d entries of the kind %s, want 1", kinds[kind], kind)
-		}
-	}
-	if left, err := others[0].etcd.Get(t.Context(), others[0].keys.Active()); err != nil || len(left.Kvs) > 0 {
-		t.Errorf("a run is under way after the last one (%v)", err)
+		return len(left) == 0
+	})
+	if resp, err := a.etcd.Get(a.t.Context(), k.Refs(), clientv3.WithPrefix(), clientv3.WithKeysOnly()); err != nil ||
+		slices.ContainsFunc(resp.Kvs, func(kv *mvccpb.KeyValue) bool { return strings.HasSuffix(string(kv.Key), a.run) }) {
+		a.t.Errorf("the run still claims its archive (%v)", err)
 	}
 }

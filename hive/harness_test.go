@@ -43,6 +43,8 @@ type script struct {
 	hold    chan struct{}                           // setup waits for it, when set
 	warming chan struct{}                           // the initialising of VUs that move waits for it, when set
 	making  chan struct{}                           // the making of an engine waits for it, when set
+	closing chan struct{}                           // teardown waits for it, when set
+	late    map[string]time.Duration                // how late iterations start, by node
 	summary func([]byte) (map[string][]byte, error) // handleSummary
 
 	mu      sync.Mutex
@@ -210,10 +212,19 @@ func (c *counter) Run(ctx context.Context, start time.Time, e executor.Epoch, se
 	return err
 }
 
-func (c *counter) Teardown(_ context.Context, setup json.RawMessage) error {
+func (c *counter) Teardown(ctx context.Context, setup json.RawMessage) error {
 	c.script.note(c.node, "teardown")
+	if c.script.closing != nil {
+		select {
+		case <-c.script.closing:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return c.fail("teardown")
 }
+
+func (c *counter) Health() Health { return Health{Late: c.script.late[c.node]} }
 
 func (c *counter) HandleSummary(_ context.Context, data []byte) (map[string][]byte, bool, error) {
 	c.script.note(c.node, "summary")
@@ -306,7 +317,7 @@ func launch(t *testing.T, cfg Config, s *script) *running {
 	case err := <-r.done:
 		r.done <- err
 		t.Fatalf("node %s ended: %v", cfg.Name, err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(longWait):
 		t.Fatalf("node %s did not join", cfg.Name)
 	}
 	return r
@@ -333,6 +344,29 @@ func hiveOf(t *testing.T, s *script, capacities ...int) []*running {
 	return nodes
 }
 
+// ranOnce checks that some of a script's calls were made once.
+func ranOnce(t *testing.T, s *script, calls ...string) {
+	t.Helper()
+	for _, call := range calls {
+		if n, _ := s.count(call); n != 1 {
+			t.Errorf("%s ran %d times, want once", call, n)
+		}
+	}
+}
+
+// toldInOrder checks how the entries of a timeline are numbered, and counts them by kind.
+func toldInOrder(t *testing.T, res *Result) map[string]int {
+	t.Helper()
+	kinds := map[string]int{}
+	for i, e := range res.Timeline {
+		if e.N != int64(i+1) {
+			t.Errorf("entry %d of the timeline has the number %d", i+1, e.N)
+		}
+		kinds[e.Kind]++
+	}
+	return kinds
+}
+
 func awaitNodes(t *testing.T, r *running, n int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d nodes are seen", n), func() bool {
@@ -343,7 +377,7 @@ func awaitNodes(t *testing.T, r *running, n int) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 1500 {
+	for began := time.Now(); time.Since(began) < longWait; {
 		if ok() {
 			return
 		}
@@ -405,7 +439,7 @@ func submitWith(t *testing.T, c *Client, opts json.RawMessage, flags Flags) stri
 func follow(t *testing.T, c *Client, run string) (*Result, []Event) {
 	t.Helper()
 	var events []Event
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 40*time.Second, errors.New("the run took too long"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), longWait, errors.New("the run took too long"))
 	defer cancel()
 	res, err := c.Attach(ctx, run, func(e Event) error { events = append(events, e); return nil })
 	if err != nil {

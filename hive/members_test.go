@@ -32,8 +32,13 @@ type helper struct {
 	DataDir string
 	Address string
 	Peer    string
+	Etcd    []string
 	TTL     time.Duration
-	Replace time.Duration
+	Timing  Timing
+	Quota   int64
+	Small   bool // transactions of two operations, and one life kept of those that are over
+	Leads   bool // it carries no load
+	Asks    bool // at each fault point, whether it may go on
 }
 
 // TestHelperNode is no test: it is the node that [spawn] starts.
@@ -46,10 +51,27 @@ func TestHelperNode(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &h); err != nil {
 		t.Fatal(err)
 	}
-	n, err := New(Config{Name: h.Name, DataDir: h.DataDir, Address: h.Address, Peer: h.Peer, Capacity: 1, LeaseTTL: h.TTL,
-		Timing: Timing{Replace: h.Replace}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	cfg := Config{Name: h.Name, DataDir: h.DataDir, Address: h.Address, Peer: h.Peer, Etcd: h.Etcd, Capacity: 1, LeaseTTL: h.TTL,
+		Timing: h.Timing, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Factory: func(context.Context, Job) (Engine, error) { return nil, errors.New("there is no engine here") },
-		Ready:   func(i Info) { fmt.Println("ready", i.ID) }})
+		Ready:   func(i Info) { fmt.Println("ready", i.ID) }, quota: h.Quota}
+	if h.Leads {
+		cfg.Capacity = 0
+	}
+	if h.Small {
+		cfg.ops, cfg.unfolded = 2, 1
+	}
+	answers := make(chan struct{})
+	if h.Asks {
+		var asking sync.Mutex
+		cfg.Fault = func(point string) {
+			asking.Lock()
+			defer asking.Unlock()
+			fmt.Println("at", point)
+			<-answers
+		}
+	}
+	n, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +87,12 @@ func TestHelperNode(t *testing.T) {
 		n.giveUpMember(ctx)
 		cancel()
 	}()
-	go func() { // the test that started this ends, however it ends
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
+	go func() {
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			answers <- struct{}{}
+		}
+		close(answers)
+		cancel() // the test that started this has ended, however it did
 	}()
 	if err := n.Run(ctx); err != nil && ctx.Err() == nil {
 		fmt.Println("ended", err)
@@ -81,7 +106,7 @@ type process struct {
 	t     *testing.T
 	id    string
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	out   *bufio.Scanner
 	log   *logTail
 }
@@ -124,22 +149,8 @@ func spawn(t *testing.T, h helper) *process {
 	if h.Address == "" {
 		h.Address = freeAddress(t)
 	}
-	text, err := json.Marshal(h)
+	p, err := start(t, h)
 	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{helper: h, t: t, cmd: exec.Command(os.Args[0], "-test.run=^TestHelperNode$"), log: &logTail{}}
-	p.cmd.Env = append(os.Environ(), helperEnv+"="+string(text))
-	p.cmd.Stderr = p.log
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.out = bufio.NewScanner(out)
-	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -149,6 +160,26 @@ func spawn(t *testing.T, h helper) *process {
 		}
 	})
 	return p
+}
+
+// start starts a node as a process that the caller ends.
+func start(t *testing.T, h helper) (*process, error) {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{helper: h, t: t, cmd: exec.Command(os.Args[0], "-test.run=^TestHelperNode$"), log: &logTail{}}
+	p.cmd.Env = append(os.Environ(), helperEnv+"="+string(text))
+	p.cmd.Stderr = p.log
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewScanner(out)
+	return p, p.cmd.Start()
 }
 
 // joined waits until the process is in the hive.
@@ -250,9 +281,9 @@ func awaitVoters(t *testing.T, p *process, names ...string) time.Duration {
 // three starts a hive of three processes that all hold a voter.
 func three(t *testing.T, ttl, replace time.Duration) []*process {
 	t.Helper()
-	all := []*process{spawn(t, helper{Name: "n1", TTL: ttl, Replace: replace}).joined()}
+	all := []*process{spawn(t, helper{Name: "n1", TTL: ttl, Timing: Timing{Replace: replace}}).joined()}
 	for _, name := range []string{"n2", "n3"} {
-		all = append(all, spawn(t, helper{Name: name, Peer: all[0].Address, TTL: ttl, Replace: replace}))
+		all = append(all, spawn(t, helper{Name: name, Peer: all[0].Address, TTL: ttl, Timing: Timing{Replace: replace}}))
 	}
 	all[1].joined()
 	all[2].joined()
@@ -265,13 +296,13 @@ func three(t *testing.T, ttl, replace time.Duration) []*process {
 // good, and the dead one comes back without a member.
 func TestMembersGrowAndAreReplaced(t *testing.T) {
 	t.Parallel()
-	one := spawn(t, helper{Name: "n1", TTL: 2 * time.Second, Replace: 2 * time.Second}).joined()
-	two := spawn(t, helper{Name: "n2", Peer: one.Address, TTL: 2 * time.Second, Replace: 2 * time.Second}).joined()
+	one := spawn(t, helper{Name: "n1", TTL: 2 * time.Second, Timing: Timing{Replace: 2 * time.Second}}).joined()
+	two := spawn(t, helper{Name: "n2", Peer: one.Address, TTL: 2 * time.Second, Timing: Timing{Replace: 2 * time.Second}}).joined()
 	time.Sleep(time.Second) // two nodes stay at one member
 	awaitVoters(t, one, "n1")
-	spawn(t, helper{Name: "n3", Peer: two.Address, TTL: 2 * time.Second, Replace: 2 * time.Second}).joined()
+	spawn(t, helper{Name: "n3", Peer: two.Address, TTL: 2 * time.Second, Timing: Timing{Replace: 2 * time.Second}}).joined()
 	t.Logf("from the third node to three voters: %s", awaitVoters(t, two, "n1", "n2", "n3"))
-	four := spawn(t, helper{Name: "n4", Peer: two.Address, TTL: 2 * time.Second, Replace: 2 * time.Second}).joined()
+	four := spawn(t, helper{Name: "n4", Peer: two.Address, TTL: 2 * time.Second, Timing: Timing{Replace: 2 * time.Second}}).joined()
 	if got := four.nodes(); len(got) != 4 || got["n4"].Member != "" {
 		t.Errorf("the fourth node sees %+v, want four nodes and no part of its own", got)
 	}
