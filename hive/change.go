@@ -544,6 +544,12 @@ func (d *driver) keepClock(ctx context.Context) error {
 	if clock == nil {
 		return nil
 	}
+	if clock.generation() != d.st.Anchor.Gen { // it is of before a pause or an outage
+		if d.at() < d.n.leaseTTL() || d.tiedHere() {
+			return nil
+		}
+		return d.renewClock(ctx)
+	}
 	if !d.tiedHere() && time.Since(d.born) > reanchorAfter {
 		run, at := clock.Now(), d.n.clock.Now()
 		return d.advance(ctx, "anchor", func(s *State) {

@@ -58,6 +58,7 @@ type driver struct {
 	named     time.Time     // when the node on duty for teardown was named
 	complete  time.Time     // when teardown was over
 	ticked    time.Time     // when the run's clock was last written
+	sought    time.Time     // when the members were last asked for it
 	etcdTakes time.Duration // the longest that took lately
 	passedOn  time.Time     // when the deputy was last looked after
 	deputy    string        // id of the node that has the checkpoints of incarnations that are gone

@@ -76,6 +76,8 @@ func plots() []plot {
 			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
 		{name: "from the queue to the end, after each write", points: points("after", slices.Concat(fromQueueToLoad, toTheEnd)...), carry: 2,
 			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "the leader dies as soon as it has named the start", points: around("start", "new clock"), carry: 2, script: &script{traits: called},
+			play: func(a *act) { a.leaders.await(); a.begun(20); a.stop() }, kind: KindStopped, once: []string{TimelineStart}},
 		{name: "control", points: around("scale", "pause", "resume", "refuse"), carry: 2, script: &script{traits: called},
 			more: `,"side":{"executor":"externally-controlled","vus":1,"maxVUs":3,"duration":"10m"}`, play: (*act).control,
 			kind: KindStopped, once: []string{TimelineScale, TimelinePause, TimelineResume}},

@@ -149,8 +149,11 @@ func (d *driver) awaitSetup(ctx context.Context) error {
 // watchLoad keeps the shares of the load with nodes that live, judges while it runs, and sees its end.
 func (d *driver) watchLoad(ctx context.Context) error {
 	if !d.outage.down && d.n.runClock(d.id) == nil {
-		if d.at() < d.n.leaseTTL() || len(d.living()) > 0 || d.tiedHere() {
+		if d.at() < d.n.leaseTTL() || d.tiedHere() {
 			return nil // this node has yet to hear how the run's clock goes
+		}
+		if len(d.living()) > 0 {
+			return d.renewClock(ctx)
 		}
 		d.outage = outage{down: true, since: d.at()} // nobody knows any more
 	}
