@@ -208,6 +208,9 @@ func awaitMember(ctx context.Context, e *embed.Etcd, limit time.Duration, waitin
 		case <-e.Server.ReadyNotify():
 			return nil
 		case err := <-e.Err():
+			if stops(e) {
+				return errStopped
+			}
 			return fmt.Errorf("embedded etcd: %w", err)
 		case <-e.Server.StopNotify():
 			return errStopped
@@ -219,6 +222,16 @@ func awaitMember(ctx context.Context, e *embed.Etcd, limit time.Duration, waitin
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// stops says whether a member is stopping by itself, which may be heard of as an error of what it serves first.
+func stops(e *embed.Etcd) bool {
+	select {
+	case <-e.Server.StoppingNotify():
+		return true
+	default:
+		return false
 	}
 }
 

@@ -113,6 +113,9 @@ func (n *Node) serveMember(ctx context.Context, e *embed.Etcd) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-e.Err():
+			if stops(e) {
+				return n.buryMember(ctx, e)
+			}
 			return fmt.Errorf("embedded etcd: %w", err)
 		case <-e.Server.StopNotify():
 			return n.buryMember(ctx, e)
