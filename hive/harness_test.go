@@ -428,11 +428,17 @@ func submit(t *testing.T, c *Client, opts json.RawMessage) string {
 
 func submitWith(t *testing.T, c *Client, opts json.RawMessage, flags Flags) string {
 	t.Helper()
-	info, err := c.Submit(t.Context(), packed, Submission{Name: "script.js", Options: opts, Flags: flags})
-	if err != nil {
-		t.Fatal(err)
+	sub := Submission{ID: NewRunID(), Name: "script.js", Options: opts, Flags: flags}
+	for began := time.Now(); ; {
+		_, err := c.Submit(t.Context(), packed, sub)
+		if err == nil {
+			return sub.ID
+		}
+		if !Passing(err) || time.Since(began) > longWait {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	return info.ID
 }
 
 // follow attaches to a run and returns its result and the events.

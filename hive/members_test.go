@@ -272,7 +272,7 @@ func awaitVoters(t *testing.T, p *process, names ...string) time.Duration {
 			t.Logf("last seen: %+v", last)
 		}
 	}()
-	return within(t, 30*time.Second, fmt.Sprintf("%v are the voters", names), func() bool {
+	return within(t, longWait, fmt.Sprintf("%v are the voters", names), func() bool {
 		last = p.nodes()
 		return slices.Equal(voters(last), names)
 	})
@@ -308,7 +308,7 @@ func TestMembersGrowAndAreReplaced(t *testing.T) {
 	}
 	one.kill()
 	t.Logf("from the death of n1 to its replacement: %s", awaitVoters(t, four, "n2", "n3", "n4"))
-	within(t, 10*time.Second, "the member of n1 is removed", func() bool { // a voter that is back before that keeps its place
+	within(t, longWait, "the member of n1 is removed", func() bool { // a voter that is back before that keeps its place
 		c, err := newEtcdClient(clusterOf(t, four).Etcd)
 		if err != nil {
 			t.Fatal(err)
@@ -318,7 +318,7 @@ func TestMembersGrowAndAreReplaced(t *testing.T) {
 		return err == nil && len(list.Members) == 3
 	})
 	one = one.again("").joined()
-	within(t, 10*time.Second, "n1 is back without a member", func() bool {
+	within(t, longWait, "n1 is back without a member", func() bool {
 		r, ok := one.nodes()["n1"]
 		return ok && r.Member == ""
 	})
@@ -369,7 +369,7 @@ func TestMembersComeBackAsThemselves(t *testing.T) {
 // Every node of three may be killed, and the others have a leader soon.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	const ttl = 20 * time.Second // so that nothing here can be due to a lease that ran out
+	const ttl = 2 * time.Minute // so that nothing here can be due to a lease that ran out
 	all := three(t, ttl, time.Minute)
 	for round := range 3 {
 		time.Sleep(1500 * time.Millisecond) // the lead of etcd moves away from the leader
@@ -384,7 +384,7 @@ func TestFailover(t *testing.T) {
 		victim, other := all[i], all[(i+1)%3]
 		was := nodes[victim.Name].Boot
 		victim.kill()
-		took := within(t, 10*time.Second, victim.Name+" is out and another leads", func() bool {
+		took := within(t, ttl/2, victim.Name+" is out and another leads", func() bool {
 			nodes := other.nodes()
 			_, still := nodes[victim.Name]
 			for name, r := range nodes {
@@ -396,7 +396,7 @@ func TestFailover(t *testing.T) {
 		})
 		t.Logf("kill -9 of %s (leader: %v) to its lease gone and a leader: %s", victim.Name, round < 2, took)
 		all[i] = victim.again("").joined()
-		within(t, 10*time.Second, victim.Name+" is back", func() bool {
+		within(t, longWait, victim.Name+" is back", func() bool {
 			r, ok := other.nodes()[victim.Name]
 			return ok && r.Boot != was
 		})
@@ -406,8 +406,9 @@ func TestFailover(t *testing.T) {
 // A process that only stands still is not taken for dead; one that is killed is.
 func TestStoppedProcessProvesNothing(t *testing.T) {
 	t.Parallel()
-	first := launch(t, Config{Name: "n1", DataDir: t.TempDir(), Capacity: 1, LeaseTTL: 20 * time.Second}, &script{})
-	p := spawn(t, helper{Name: "n2", Peer: first.info.URL, TTL: 20 * time.Second}).joined()
+	const ttl = 2 * time.Minute // so that nothing here can be due to a lease that ran out
+	first := launch(t, Config{Name: "n1", DataDir: t.TempDir(), Capacity: 1, LeaseTTL: ttl}, &script{})
+	p := spawn(t, helper{Name: "n2", Peer: first.info.URL, TTL: ttl}).joined()
 	r, ok := first.find(p.id)
 	for ; !ok; r, ok = first.find(p.id) {
 		time.Sleep(10 * time.Millisecond)
@@ -423,7 +424,7 @@ func TestStoppedProcessProvesNothing(t *testing.T) {
 	}
 	began := time.Now()
 	p.kill()
-	within(t, 10*time.Second, "the killed process is out", func() bool { _, ok := first.find(p.id); return !ok })
+	within(t, ttl/2, "the killed process is out", func() bool { _, ok := first.find(p.id); return !ok })
 	t.Logf("kill -9 of a stopped process to its lease gone: %s", time.Since(began))
 	if _, ok := first.proof(p.id, r.Boot); !ok {
 		t.Error("there is no proof that the process is gone")
@@ -463,14 +464,14 @@ func TestStoppedEtcdLeaderTakesNobodyAlong(t *testing.T) {
 	}
 	was := other.nodes()
 	led.signal(syscall.SIGSTOP)
-	within(t, 10*time.Second, led.Name+" is out", func() bool {
+	within(t, longWait, led.Name+" is out", func() bool {
 		nodes := other.nodes()
 		_, still := nodes[led.Name]
 		return nodes != nil && !still
 	})
 	time.Sleep(2 * time.Second)
 	led.signal(syscall.SIGCONT)
-	took := within(t, 10*time.Second, led.Name+" is back", func() bool { _, ok := other.nodes()[led.Name]; return ok })
+	took := within(t, longWait, led.Name+" is back", func() bool { _, ok := other.nodes()[led.Name]; return ok })
 	t.Logf("from going on to being back: %s", took)
 	time.Sleep(time.Second) // what it would have proposed has come
 	for name, r := range other.nodes() {
@@ -537,7 +538,7 @@ func TestMembersLeave(t *testing.T) {
 	leave()
 	awaitVoters(t, all[0], "n2", "n3", "n4")
 	leave()
-	within(t, 20*time.Second, "two nodes go back to one voter", func() bool { return len(voters(all[0].nodes())) == 1 })
+	within(t, longWait, "two nodes go back to one voter", func() bool { return len(voters(all[0].nodes())) == 1 })
 	if voters(all[0].nodes())[0] != all[0].Name {
 		all[0], all[1] = all[1], all[0]
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -131,16 +130,7 @@ func TestFullDatabaseUnderLoad(t *testing.T) {
 	c := client(t, n)
 	run := submit(t, c, arriving(t, 50, 4, 6*time.Second))
 	awaitBegun(t, s, "n1", 20)
-	value := strings.Repeat("x", 1<<20)
-	for i := 0; ; i++ {
-		_, err := n.etcd.Put(t.Context(), "/test/key", value)
-		if errors.Is(err, rpctypes.ErrNoSpace) {
-			break
-		}
-		if err != nil || i > 100 {
-			t.Fatalf("put %d: got %v, want no space before long", i, err)
-		}
-	}
+	fillUp(t, n)
 	res, _ := follow(t, c, run)
 	if res.Verdict != Passed || begunOnce(t, s, 300) != 0 {
 		t.Errorf("verdict %s (%v), want all iterations", res.Verdict, res.Failure)
@@ -173,16 +163,7 @@ func TestFullDatabaseAtTheEndOfTheLoad(t *testing.T) {
 	c := client(t, n)
 	run := submit(t, c, arriving(t, 50, 4, 6*time.Second))
 	awaitBegun(t, s, "n1", 20)
-	value := strings.Repeat("x", 1<<19)
-	for i := 0; ; i++ {
-		_, err := n.etcd.Put(t.Context(), "/test/key", value)
-		if errors.Is(err, rpctypes.ErrNoSpace) {
-			break
-		}
-		if err != nil || i > 100 {
-			t.Fatalf("put %d: got %v, want no space before long", i, err)
-		}
-	}
+	fillUp(t, n)
 	eventually(t, "the load is over", func() bool { return len(s.all()) == 300 })
 	time.Sleep(time.Second) // its end is to be written
 	st, err := n.etcd.Status(t.Context(), endpoints[0])
