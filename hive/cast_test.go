@@ -27,6 +27,7 @@ type cast struct {
 // newCast makes one whose nodes are yet to enter.
 func newCast(t *testing.T, spare func() helper, due ...string) *cast {
 	c := &cast{t: t, spare: spare, due: due}
+	t.TempDir() // all of them go when the processes have ended
 	t.Cleanup(c.end)
 	return c
 }

@@ -76,8 +76,8 @@ func plots() []plot {
 			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
 		{name: "from the queue to the end, after each write", points: points("after", slices.Concat(fromQueueToLoad, toTheEnd)...), carry: 2,
 			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
-		{name: "the leader dies as soon as it has named the start", points: around("start", "new clock"), carry: 2, script: &script{traits: called},
-			play: func(a *act) { a.leaders.await(); a.begun(20); a.stop() }, kind: KindStopped, once: []string{TimelineStart}},
+		{name: "who resumed the run is gone before anybody heard how the clock goes", points: around("new clock"), carry: 2, script: &script{traits: called},
+			play: (*act).resumeByGhost, kind: KindStopped, once: []string{TimelineStart, TimelinePause, TimelineClock}},
 		{name: "control", points: around("scale", "pause", "resume", "refuse"), carry: 2, script: &script{traits: called},
 			more: `,"side":{"executor":"externally-controlled","vus":1,"maxVUs":3,"duration":"10m"}`, play: (*act).control,
 			kind: KindStopped, once: []string{TimelineScale, TimelinePause, TimelineResume}},
@@ -216,6 +216,25 @@ func (a *act) control() {
 	a.must(putJSON(ctx, a.etcd, a.nodes[0].keys.Control(a.run, NewRunID()), Control{Action: ActionPause}))
 	a.leaders.await(around("scale", "pause", "refuse")...)
 	a.must(a.c.Resume(ctx, a.run, PauseRequest{By: "me"}))
+	a.leaders.await()
+	a.begun(20)
+	a.stop()
+}
+
+// resumeByGhost resumes as a leader does that dies at once.
+func (a *act) resumeByGhost() {
+	a.begun(20)
+	a.must(a.c.Pause(a.t.Context(), a.run, PauseRequest{By: "me"}))
+	within(a.t, longWait, "the run is paused", func() bool { return a.state().Halt != nil })
+	a.leaders.end()
+	st := a.state()
+	st.Anchor = Anchor{Node: "ghost", Boot: "ghost", Run: st.Halt.At, Gen: st.Anchor.Gen + 1}
+	st.Halt = nil
+	state, _, err := encodeState(st)
+	a.must(err)
+	_, err = a.etcd.Put(a.t.Context(), a.nodes[0].keys.State(a.run), state)
+	a.must(err)
+	a.lead("later", a.points...)
 	a.leaders.await()
 	a.begun(20)
 	a.stop()
