@@ -17,7 +17,8 @@ func BegunSize(scenarios []Scenario) (n int) {
 	return n
 }
 
-// begunSize is one number for iterations that VUs share, and one for each VU that has its own.
+// begunSize is one number for iterations that VUs share, which is how many of the own row have begun, and one for each VU
+// that has its own: one more than how many it has begun, here and before, and 0 where that is not known here.
 func (s Scenario) begunSize() int {
 	switch s.Executor {
 	case SharedIterations:
@@ -56,13 +57,15 @@ func (b Begun) Marks(scenarios []Scenario) []Marks {
 		}
 		marks[i].Slots = make(map[int]int64, len(part))
 		for slot := range part {
-			marks[i].Slots[slot] = part[slot].Load()
+			if n := part[slot].Load(); n > 0 {
+				marks[i].Slots[slot] = n - 1
+			}
 		}
 	}
 	return marks
 }
 
-// Lower is m, but nowhere more than b.
+// Lower is m, but nowhere more than b says. Of a slot that b does not have it says nothing.
 func (m Marks) Lower(b Marks) Marks {
 	m.Limit = min(m.Limit, b.Limit)
 	if len(b.Slots) == 0 || len(m.Slots) == 0 {
@@ -70,7 +73,10 @@ func (m Marks) Lower(b Marks) Marks {
 	}
 	slots := make(map[int]int64, len(m.Slots))
 	for slot, limit := range m.Slots {
-		slots[slot] = min(limit, b.Slots[slot])
+		slots[slot] = limit
+		if begun, ok := b.Slots[slot]; ok {
+			slots[slot] = min(limit, begun)
+		}
 	}
 	m.Slots = slots
 	return m

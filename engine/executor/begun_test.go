@@ -21,8 +21,9 @@ func TestBegunByScenario(t *testing.T) {
 	}
 	b := make(Begun, 4)
 	b[0].Store(42)
-	b[2].Store(7)
-	want := []Marks{{Limit: 42}, {Limit: math.MaxInt64}, {Limit: math.MaxInt64, Slots: map[int]int64{0: 0, 1: 7, 2: 0}}}
+	b[1].Store(1)
+	b[2].Store(8)
+	want := []Marks{{Limit: 42}, {Limit: math.MaxInt64}, {Limit: math.MaxInt64, Slots: map[int]int64{0: 0, 1: 7}}}
 	if got := b.Marks(scenarios); !reflect.DeepEqual(got, want) {
 		t.Errorf("marks %+v, want %+v", got, want)
 	}
@@ -36,6 +37,7 @@ func TestLowerMarks(t *testing.T) {
 		"shared":          {Marks{Limit: 50}, Marks{Limit: 42}, Marks{Limit: 42}},
 		"never more":      {Marks{Limit: 40}, Marks{Limit: 42}, Marks{Limit: 40}},
 		"of its own":      {Marks{Slots: map[int]int64{3: 9, 4: 2}}, Marks{Limit: math.MaxInt64, Slots: map[int]int64{3: 5, 4: 3, 5: 1}}, Marks{Slots: map[int]int64{3: 5, 4: 2}}},
+		"not known":       {Marks{Slots: map[int]int64{3: 9, 4: 2}}, Marks{Slots: map[int]int64{3: 5}}, Marks{Slots: map[int]int64{3: 5, 4: 2}}},
 		"nothing is kept": {Marks{Limit: 8}, Marks{Limit: math.MaxInt64}, Marks{Limit: 8}},
 	} {
 		if got := tt.m.Lower(tt.begun); !reflect.DeepEqual(got, tt.want) {
@@ -56,8 +58,12 @@ func TestBegunIsWrittenDownFirst(t *testing.T) {
 				kept := make(Begun, BegunSize([]Scenario{s}))
 				f := newField(time.Second)
 				written := func() (n int64) {
-					for i := range kept {
-						n += kept[i].Load()
+					m := kept.Marks([]Scenario{s})[0]
+					for _, begun := range m.Slots {
+						n += begun
+					}
+					if m.Slots == nil {
+						n = m.Limit
 					}
 					return n
 				}
@@ -82,5 +88,20 @@ func TestBegunIsWrittenDownFirst(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Of a VU that came with iterations behind it, these have begun too; of one that another node has yet to let go, nobody
+// knows how many.
+func TestBegunElsewhere(t *testing.T) {
+	s := parse(t, `{"executor":"per-vu-iterations","vus":3,"iterations":9}`)
+	kept := make(Begun, BegunSize([]Scenario{s}))
+	f := newField(time.Second)
+	e := Epoch{Number: 2, From: time.Second, Share: share.Whole(Layout([]Scenario{s})), Work: []share.Work{{Next: map[int]int64{1: 4}}}, Awaits: share.NewSlots([]int{2})}
+	if _, err := New(s, 0, e, Config{Pool: f, Events: f, Clock: NewClock(f.began), Marked: true, Begun: kept.ByScenario([]Scenario{s})}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := kept.Marks([]Scenario{s})[0].Slots, map[int]int64{0: 0, 1: 4}; !reflect.DeepEqual(got, want) {
+		t.Errorf("begun: %v, want %v", got, want)
 	}
 }

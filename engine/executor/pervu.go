@@ -11,7 +11,7 @@ type perVUIterations struct {
 	*crew
 	permits map[int]int64 // by slot, the number that its VU does not begin; guarded by crew.mu
 	ahead   *forecast
-	kept    Begun // by slot, how many its VU has begun, here and before; may be nil
+	kept    Begun // by slot, see begunSize; may be nil
 }
 
 func newPerVUIterations(b *base, e Epoch) *perVUIterations {
@@ -45,9 +45,7 @@ func (e *perVUIterations) work(ctx context.Context, l *looper) {
 		}
 		e.ahead.begin(l)
 		l.n.Store(n + 1)
-		if l.slot < len(e.kept) {
-			e.kept[l.slot].Store(n + 1)
-		}
+		e.keep(l, n+1)
 		if e.Marked && n >= l.half.Load() && l.half.Swap(math.MaxInt64) < math.MaxInt64 {
 			e.ask()
 		}
@@ -63,8 +61,24 @@ func (e *perVUIterations) ended(l *looper) bool   { return l.n.Load() >= e.scena
 func (e *perVUIterations) allowed(l *looper) bool { return !e.Marked || l.n.Load() < l.limit.Load() }
 func (e *perVUIterations) takeUp(Epoch)           {}
 func (e *perVUIterations) owes() bool             { return false }
-func (e *perVUIterations) joins(l *looper)        { e.permit(l) }
 func (e *perVUIterations) beyond(int) int64       { return 0 }
+
+// joins permits what was allowed before the slot came. How far its VU has come is not known here before another node says so.
+func (e *perVUIterations) joins(l *looper) {
+	e.permit(l)
+	if l.awaited {
+		e.keep(l, -1)
+	} else {
+		e.keep(l, l.n.Load())
+	}
+}
+
+// keep writes down that a VU has begun n iterations; -1 is that nobody knows.
+func (e *perVUIterations) keep(l *looper, n int64) {
+	if l.slot < len(e.kept) {
+		e.kept[l.slot].Store(n + 1)
+	}
+}
 
 // Marks are, for each slot here and each that is about to come, the number that its VU wants not to begin.
 func (e *perVUIterations) Marks() Marks {

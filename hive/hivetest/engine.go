@@ -519,6 +519,11 @@ func (e *Engine) Marks() []executor.Marks {
 	return all
 }
 
+// awaited says whether another engine has yet to let a slot go; e.mu is held.
+func (e *Engine) awaited(slot int) bool {
+	return slices.ContainsFunc(e.epochs, func(ep *epoch) bool { return ep.awaits[slot] })
+}
+
 // Begun is how far an engine that has died had come.
 func (e *Engine) Begun() []executor.Marks {
 	e.mu.Lock()
@@ -533,8 +538,11 @@ func (e *Engine) Begun() []executor.Marks {
 			all[i].Limit = r.taken
 		case executor.PerVUIterations:
 			all[i].Slots = map[int]int64{}
-			for local := range area.Max {
-				all[i].Slots[local] = r.next[area.Base+local]
+			for slot := area.Base; slot < area.Base+area.Max; slot++ {
+				// What another engine has to say of a slot first, or nobody has yet, is not known here.
+				if n, ok := r.next[slot]; ok && !e.awaited(slot) {
+					all[i].Slots[slot-area.Base] = n
+				}
 			}
 		default:
 			all[i].Limit = math.MaxInt64

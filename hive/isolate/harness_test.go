@@ -168,8 +168,8 @@ func (f *fake) Init(ctx context.Context) error {
 		debug.SetMaxStack(1 << 20)
 		fmt.Fprint(os.Stderr, recurse(1))
 	case "notes":
-		f.job.Begun[1].Store(5)
-		f.job.Begun[2].Store(7)
+		f.job.Begun[1].Store(6)
+		f.job.Begun[2].Store(8)
 		os.Exit(3)
 	case "exit":
 		fmt.Fprint(os.Stderr, "first\nlast words")
