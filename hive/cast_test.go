@@ -120,6 +120,13 @@ func (c *cast) done(points ...string) bool {
 	return !slices.ContainsFunc(points, func(p string) bool { return slices.Contains(c.due, p) })
 }
 
+// also makes one more node die at a point.
+func (c *cast) also(point string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.due = append(slices.Clone(c.due), point)
+}
+
 // await waits for that.
 func (c *cast) await(points ...string) {
 	c.t.Helper()
