@@ -30,7 +30,7 @@ var ownWrites = map[string]string{
 	"control":        "the same",
 	"amend":          "a node's own record",
 	"endEarlier":     "the lease of the same node's process before this one",
-	"readCharter":    "the hive's, before there is a leader",
+	"layCharter":     "the hive's, before there is a leader",
 	"writeStatus":    "a node's own word",
 	"writeMarks":     "the same",
 	"becomeMember":   "takes back what the node began itself",
