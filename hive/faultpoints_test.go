@@ -82,7 +82,7 @@ func plots() []plot {
 		{name: "from the queue to the end, after each write", points: points("after", slices.Concat(fromQueueToLoad, toTheEnd)...), carry: 2,
 			script: &script{traits: called}, play: whole, kind: KindStopped, once: []string{TimelineStart}},
 		{name: "who resumed the run is gone before anybody heard how the clock goes", points: around("new clock"), carry: 2, script: &script{traits: called},
-			play: (*act).resumeByGhost, kind: KindStopped, once: []string{TimelineStart, TimelinePause, TimelineClock}},
+			play: (*act).resumeByGhost, kind: KindStopped, once: []string{TimelineStart, TimelinePause}},
 		{name: "control", points: around("scale", "pause", "resume", "refuse"), carry: 2, script: &script{traits: called},
 			more: `,"side":{"executor":"externally-controlled","vus":1,"maxVUs":3,"duration":"10m"}`, play: (*act).control,
 			kind: KindStopped, once: []string{TimelineScale, TimelinePause, TimelineResume}},

@@ -99,7 +99,7 @@ func TestFiftyNodes(t *testing.T) {
 	s := &script{traits: Traits{Setup: true}}
 	endpoints, _ := startStore(t)
 	slow := quick
-	slow.Checkpoint, slow.StartDelay = 500*time.Millisecond, time.Second
+	slow.Checkpoint, slow.StartDelay, slow.Prepare, slow.Grace = 500*time.Millisecond, time.Second, longWait, longWait
 	nodes := make([]*running, 50)
 	var wg sync.WaitGroup
 	for i := range nodes {

@@ -77,10 +77,14 @@ func (l *life) withdraw() {
 }
 
 // take notes that an epoch is executed, at a moment of the run. Whoever
-// promised nothing has gone on with what it had until now.
+// promised nothing has gone on with what it had until now. An engine whose load
+// has ended executes nothing, though it may be told to while its node dies.
 func (l *life) take(next executor.Epoch, now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.over {
+		return
+	}
 	handover := next.From
 	if p := l.promised; len(l.taken) > 0 && (p == nil || p.Number != next.Number) {
 		handover = max(handover, now)
@@ -129,7 +133,7 @@ func (l *life) receive(slots []executor.Handover, reached time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, h := range slots {
-		if l.awaited[h.Slot] {
+		if l.awaited[h.Slot] && !l.over {
 			delete(l.awaited, h.Slot)
 			l.next[h.Slot] = max(l.next[h.Slot], h.Next)
 			l.held[h.Slot] = max(l.taken[len(l.taken)-1].From, reached)
