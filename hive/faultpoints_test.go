@@ -192,7 +192,7 @@ func (a *act) begunBy(node string, n int) {
 	within(a.t, longWait, node+" sends load", func() bool { return count() >= from+n })
 }
 
-// must makes a call of the API that has to succeed.
+// must says when something did not go well that has to.
 func (a *act) must(err error) {
 	a.t.Helper()
 	if err != nil {
@@ -200,9 +200,20 @@ func (a *act) must(err error) {
 	}
 }
 
+// ask makes a call of the API, again where etcd or a leader was too busy for it.
+func (a *act) ask(call func() error) {
+	a.t.Helper()
+	var err error
+	within(a.t, longWait, "a call is answered", func() bool {
+		err = call()
+		return err == nil || !Passing(err)
+	})
+	a.must(err)
+}
+
 func (a *act) stop() {
 	a.t.Helper()
-	a.must(a.c.Stop(a.t.Context(), a.run, StopRequest{Mode: StopGraceful}))
+	a.ask(func() error { return a.c.Stop(a.t.Context(), a.run, StopRequest{Mode: StopGraceful}) })
 }
 
 // state is the run's state as etcd has it.
@@ -215,12 +226,12 @@ func (a *act) state() (st State) {
 func (a *act) control() {
 	ctx, vus := a.t.Context(), 2
 	a.begun(20)
-	a.must(a.c.Scale(ctx, a.run, ScaleRequest{VUs: &vus, By: "me"}))
-	a.must(a.c.Pause(ctx, a.run, PauseRequest{By: "me"}))
+	a.ask(func() error { return a.c.Scale(ctx, a.run, ScaleRequest{VUs: &vus, By: "me"}) })
+	a.ask(func() error { return a.c.Pause(ctx, a.run, PauseRequest{By: "me"}) })
 	within(a.t, longWait, "the run is paused", func() bool { return a.state().Halt != nil })
 	a.must(putJSON(ctx, a.etcd, a.nodes[0].keys.Control(a.run, NewRunID()), Control{Action: ActionPause}))
 	a.leaders.await(around("scale", "pause", "refuse")...)
-	a.must(a.c.Resume(ctx, a.run, PauseRequest{By: "me"}))
+	a.ask(func() error { return a.c.Resume(ctx, a.run, PauseRequest{By: "me"}) })
 	a.leaders.await()
 	a.begun(20)
 	a.stop()
@@ -229,7 +240,7 @@ func (a *act) control() {
 // resumeByGhost resumes as a leader does that dies at once.
 func (a *act) resumeByGhost() {
 	a.begun(20)
-	a.must(a.c.Pause(a.t.Context(), a.run, PauseRequest{By: "me"}))
+	a.ask(func() error { return a.c.Pause(a.t.Context(), a.run, PauseRequest{By: "me"}) })
 	within(a.t, longWait, "the run is paused", func() bool { return a.state().Halt != nil })
 	a.leaders.end()
 	st := a.state()
