@@ -64,6 +64,13 @@ func (s *script) lives(node string) []*counter {
 	return slices.Clone(s.engines[node])
 }
 
+// failure is what a call on a node fails with; nil when it does not. Tests change it while engines of an earlier run report.
+func (s *script) failure(node, call string) *Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fails[node+" "+call]
+}
+
 // all are the iterations that all nodes have begun.
 func (s *script) all() (all []hivetest.Iteration) {
 	s.mu.Lock()
@@ -96,7 +103,7 @@ func (s *script) count(call string) (n int, node string) {
 // factory makes the counter engines of one node.
 func (s *script) factory(node string) Factory {
 	return func(ctx context.Context, job Job) (Engine, error) {
-		if f := s.fails[node+" load"]; f != nil {
+		if f := s.failure(node, "load"); f != nil {
 			return nil, f
 		}
 		if s.making != nil {
@@ -154,7 +161,7 @@ func (c *counter) begun(it hivetest.Iteration) {
 }
 
 func (c *counter) fail(call string) error {
-	if f := c.script.fails[c.node+" "+call]; f != nil {
+	if f := c.script.failure(c.node, call); f != nil {
 		return f
 	}
 	return nil
@@ -233,10 +240,14 @@ func (c *counter) HandleSummary(_ context.Context, data []byte) (map[string][]by
 	return files, files != nil, err
 }
 
-func (c *counter) Traits() Traits { return c.script.traits }
+func (c *counter) Traits() Traits {
+	c.script.mu.Lock()
+	defer c.script.mu.Unlock()
+	return c.script.traits
+}
 
 func (c *counter) MarkedFailed() (string, bool) {
-	f := c.script.fails[c.node+" mark"]
+	f := c.script.failure(c.node, "mark")
 	if f == nil {
 		return "", false
 	}
