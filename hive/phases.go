@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -464,6 +465,11 @@ func (d *driver) nameOf(id string) string {
 	}
 	if r, ok := d.n.find(id); ok {
 		return r.Name
+	}
+	for _, g := range slices.Backward(d.st.Gone) {
+		if g.ID == id {
+			return g.Name
+		}
 	}
 	return id
 }
