@@ -97,7 +97,7 @@ func (p *performance) having(ctx context.Context, r role) ([]*node, error) {
 		leads, err := leadsEtcd(ctx, url)
 		switch {
 		case err != nil:
-			return nil, err
+			continue // its member may have been given to another node
 		case r == everybody || !leads:
 			followers = append(followers, n)
 		case r == etcdLeader:
@@ -119,7 +119,7 @@ func leadsEtcd(ctx context.Context, url string) (bool, error) {
 		return false, err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	st, err := c.Status(ctx, url)
 	if err != nil {
