@@ -30,6 +30,17 @@ type swarm struct {
 	running sync.WaitGroup
 }
 
+// finish waits for the end of the load and closes the engines.
+func (w *swarm) finish() {
+	w.t.Helper()
+	w.running.Wait()
+	for _, e := range w.engines {
+		if err := e.Close(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // newSwarm prepares engines of which the first deal is in proportion to capacities; 0 has no part in it yet.
 func newSwarm(t testing.TB, b *archive.Bundle, with setting, capacities ...int) *swarm {
 	t.Helper()

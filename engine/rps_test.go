@@ -44,23 +44,19 @@ func TestRPSOfAHive(t *testing.T) {
 			}
 		}
 		w.next(t.Context(), owners, 6*time.Second)
-		w.running.Wait()
-		for _, e := range w.engines {
-			if err := e.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var sent []time.Time
-		for _, x := range raw.of("http_reqs") {
-			sent = append(sent, x.Time)
-		}
-		wantRate(t, sent, w.start, rps, seconds, len(w.engines))
+		w.finish()
+		wantRate(t, &raw, w.start, rps, seconds, len(w.engines))
 	})
 }
 
 // wantRate checks that no second saw more requests than rps and one for each node, and all together no fewer.
-func wantRate(t *testing.T, sent []time.Time, start time.Time, rps, seconds, nodes int) {
+func wantRate(t *testing.T, raw *samples, start time.Time, rps, seconds, nodes int) {
 	t.Helper()
+	var sent []time.Time
+	for _, x := range raw.of("http_reqs") {
+		sent = append(sent, x.Time)
+	}
+	slices.SortFunc(sent, time.Time.Compare)
 	for i, first := range sent {
 		n, _ := slices.BinarySearchFunc(sent[i:], first.Add(time.Second), time.Time.Compare)
 		if n > rps+nodes {
@@ -97,18 +93,8 @@ func TestRPSByTurns(t *testing.T) {
 			}
 		}
 		w.next(t.Context(), owners, 4*time.Second)
-		w.running.Wait()
-		for _, e := range w.engines {
-			if err := e.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var sent []time.Time
-		for _, x := range raw.of("http_reqs") {
-			sent = append(sent, x.Time)
-		}
-		slices.SortFunc(sent, time.Time.Compare)
-		wantRate(t, sent, w.start, rps, seconds, 1)
+		w.finish()
+		wantRate(t, &raw, w.start, rps, seconds, 1)
 	})
 }
 
@@ -165,11 +151,7 @@ func TestRPSAlone(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		var sent []time.Time
-		for _, x := range raw.of("http_reqs") {
-			sent = append(sent, x.Time)
-		}
-		wantRate(t, sent, start, 50, 4, 1)
+		wantRate(t, &raw, start, 50, 4, 1)
 	})
 }
 

@@ -96,13 +96,10 @@ func TestVUsThatNeverRunAgainAreTold(t *testing.T) {
 	s := &script{warming: make(chan struct{})}
 	nodes := hiveOf(t, s, 10, 10, 10)
 	c := client(t, nodes[0])
-	run := submit(t, c, looping(t, 9, 9*time.Second, ""))
+	run := submit(t, c, looping(t, 9, 20*time.Second, "")) // time for an epoch on a busy machine, and to miss VUs in it
 	awaitBegun(t, s, "n3", 2)
 	s.lives("n3")[0].Kill("killed by a test")
 	res, _ := follow(t, c, run)
-	if at := slices.IndexFunc(res.Timeline, func(e TimelineEvent) bool { return e.Kind == TimelineEpoch }); at < 0 || res.Timeline[at].At > 3*time.Second {
-		t.Skip("the machine is too slow for an epoch within 3 s")
-	}
 	if !slices.ContainsFunc(res.Warnings, func(w string) bool { return strings.HasPrefix(w, "not all VUs that moved") }) {
 		t.Errorf("the warnings are %q, want one of VUs that did not run", res.Warnings)
 	}
