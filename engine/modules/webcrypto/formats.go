@@ -100,19 +100,9 @@ func (k *key) importEC(a args, format string, alg algorithm) error {
 	if err != nil {
 		return err
 	}
-	var parsed any
-	switch format {
-	case "raw":
-		parsed, err = ecdsa.ParseUncompressedPublicKey(c, data)
-	case "spki":
-		parsed, err = x509.ParsePKIXPublicKey(data)
-	case "pkcs8":
-		parsed, err = x509.ParsePKCS8PrivateKey(data)
-	default:
-		return badFormat(format, alg.name)
-	}
+	parsed, err := parseKey(format, data, alg, func(data []byte) (any, error) { return ecdsa.ParseUncompressedPublicKey(c, data) })
 	if err != nil {
-		return failf(dataError, "%v", err)
+		return err
 	}
 	switch parsed := parsed.(type) {
 	case *ecdsa.PublicKey:
@@ -139,17 +129,9 @@ func (k *key) importRSA(a args, format string, alg algorithm) (err error) {
 	if err != nil {
 		return err
 	}
-	var parsed any
-	switch format {
-	case "spki":
-		parsed, err = x509.ParsePKIXPublicKey(data)
-	case "pkcs8":
-		parsed, err = x509.ParsePKCS8PrivateKey(data)
-	default:
-		return badFormat(format, alg.name)
-	}
+	parsed, err := parseKey(format, data, alg, nil)
 	if err != nil {
-		return failf(dataError, "%v", err)
+		return err
 	}
 	switch parsed := parsed.(type) {
 	case *rsa.PublicKey:
@@ -160,6 +142,24 @@ func (k *key) importRSA(a args, format string, alg algorithm) (err error) {
 		return failf(dataError, "the data are not an RSA key")
 	}
 	return nil
+}
+
+// parseKey reads half of a key pair; raw is nil for algorithms whose keys have no raw format.
+func parseKey(format string, data []byte, alg algorithm, raw func([]byte) (any, error)) (parsed any, err error) {
+	switch {
+	case format == "raw" && raw != nil:
+		parsed, err = raw(data)
+	case format == "spki":
+		parsed, err = x509.ParsePKIXPublicKey(data)
+	case format == "pkcs8":
+		parsed, err = x509.ParsePKCS8PrivateKey(data)
+	default:
+		return nil, badFormat(format, alg.name)
+	}
+	if err != nil {
+		return nil, failf(dataError, "%v", err)
+	}
+	return parsed, nil
 }
 
 // exportKey is exportKey(format, key).
