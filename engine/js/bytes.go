@@ -1,6 +1,8 @@
 package js
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 
 	"github.com/dop251/goja"
@@ -52,4 +54,19 @@ func arrayBuffer(obj *goja.Object) (goja.ArrayBuffer, bool) {
 func isDataView(obj *goja.Object) bool {
 	tag := obj.GetSymbol(goja.SymToStringTag)
 	return tag != nil && goja.IsString(tag) && tag.String() == "DataView"
+}
+
+// Input returns the bytes that a function is to work on: those of a string, as UTF-8, or of an ArrayBuffer or a view of one,
+// as [Bytes] has them. The error says what v is and what is wanted.
+func Input(v goja.Value) ([]byte, error) {
+	if goja.IsString(v) {
+		return []byte(v.String()), nil
+	}
+	if data, ok := Bytes(v); ok {
+		return data, nil
+	}
+	if goja.IsUndefined(v) || goja.IsNull(v) {
+		return nil, errors.New("the data are missing: want a string or an ArrayBuffer")
+	}
+	return nil, fmt.Errorf("the data are %s: want a string or an ArrayBuffer", v.ExportType())
 }

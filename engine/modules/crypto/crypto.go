@@ -5,7 +5,6 @@ package crypto
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 
@@ -72,7 +71,7 @@ const maxRandom = 1 << 30
 
 // hexEncode is hexEncode(data).
 func hexEncode(vu *js.VU, call goja.FunctionCall) goja.Value {
-	data, err := input(call.Argument(0))
+	data, err := js.Input(call.Argument(0))
 	if err != nil {
 		js.Throw(vu.Runtime(), fmt.Errorf("hexEncode: %w", err))
 	}
@@ -81,23 +80,9 @@ func hexEncode(vu *js.VU, call goja.FunctionCall) goja.Value {
 
 // write adds a script's data to a hash.
 func write(vu *js.VU, what string, h hash.Hash, v goja.Value) {
-	data, err := input(v)
+	data, err := js.Input(v)
 	if err != nil {
 		js.Throw(vu.Runtime(), fmt.Errorf("%s: %w", what, err))
 	}
 	h.Write(data) // never fails
-}
-
-// input gives the bytes of a string, as UTF-8, or of an ArrayBuffer or a view of one.
-func input(v goja.Value) ([]byte, error) {
-	if goja.IsString(v) {
-		return []byte(v.String()), nil
-	}
-	if data, ok := js.Bytes(v); ok {
-		return data, nil
-	}
-	if goja.IsUndefined(v) || goja.IsNull(v) {
-		return nil, errors.New("the data are missing: want a string or an ArrayBuffer")
-	}
-	return nil, fmt.Errorf("the data are %s: want a string or an ArrayBuffer", v.ExportType())
 }

@@ -65,7 +65,7 @@ func newHash(vu *js.VU, algorithm string) hash.Hash {
 
 func newHMAC(vu *js.VU, what, algorithm string, key goja.Value) hash.Hash {
 	f := mustConstruct(vu, what, algorithm)
-	data, err := input(key)
+	data, err := js.Input(key)
 	if err != nil {
 		js.Throw(vu.Runtime(), fmt.Errorf("%s: the key: %w", what, err))
 	}

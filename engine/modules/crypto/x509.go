@@ -59,7 +59,7 @@ func certificate(name string, f func(*goja.Runtime, *x509.Certificate) (goja.Val
 }
 
 func decode(v goja.Value) (*x509.Certificate, error) {
-	data, err := input(v)
+	data, err := js.Input(v)
 	if err != nil {
 		return nil, err
 	}

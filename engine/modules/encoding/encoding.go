@@ -3,7 +3,6 @@ package encoding
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 
 	"github.com/dop251/goja"
@@ -41,7 +40,7 @@ func alphabet(name goja.Value) *base64.Encoding {
 
 // b64encode is b64encode(data[, encoding]).
 func b64encode(vu *js.VU, call goja.FunctionCall) goja.Value {
-	data, err := input(call.Argument(0))
+	data, err := js.Input(call.Argument(0))
 	if err != nil {
 		js.Throw(vu.Runtime(), fmt.Errorf("b64encode: %w", err))
 	}
@@ -63,18 +62,4 @@ func b64decode(vu *js.VU, call goja.FunctionCall) goja.Value {
 		return rt.ToValue(string(data))
 	}
 	return rt.ToValue(rt.NewArrayBuffer(data))
-}
-
-// input gives the bytes of a string, as UTF-8, or of an ArrayBuffer or a view of one.
-func input(v goja.Value) ([]byte, error) {
-	if goja.IsString(v) {
-		return []byte(v.String()), nil
-	}
-	if data, ok := js.Bytes(v); ok {
-		return data, nil
-	}
-	if goja.IsUndefined(v) || goja.IsNull(v) {
-		return nil, errors.New("the data are missing: want a string or an ArrayBuffer")
-	}
-	return nil, fmt.Errorf("the data are %s: want a string or an ArrayBuffer", v.ExportType())
 }
