@@ -1,10 +1,5 @@
 package options
 
-import (
-	"slices"
-	"strings"
-)
-
 // entry is one option: what it is called and where a Layer keeps it.
 type entry struct {
 	name string
@@ -67,36 +62,4 @@ func notExported() []string { return []string{"consoleOutput", "localIPs"} }
 // configOnly are keys of a configuration file that are not options of a test.
 func configOnly() []string {
 	return []string{"out", "linger", "noUsageReport", "webDashboard", "noArchiveUpload", "collectors", "features"}
-}
-
-// similar returns the name that a misspelt one probably means, or "".
-func similar(name string, names []string) string {
-	best, least := "", 1+len(name)/3
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= least {
-			best, least = n, d-1
-		}
-	}
-	return best
-}
-
-// distance counts the insertions, deletions and replacements between two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = slices.Min([]int{replaced, row[j] + 1, row[j+1] + 1})
-		}
-	}
-	return row[len(b)]
 }

@@ -87,7 +87,7 @@ func place(origin, name string, err error) []error {
 func unknown(in map[string]json.RawMessage, names []string, origin string) []string {
 	var warnings []string
 	for _, key := range slices.Sorted(maps.Keys(in)) {
-		switch guess := similar(key, names); {
+		switch guess := Nearest(key, names); {
 		case slices.Contains(names, key):
 		case key == "features":
 			warnings = append(warnings, fmt.Sprintf("%s.features has no effect here; use the command line, the environment or the configuration file", origin))
