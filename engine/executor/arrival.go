@@ -238,7 +238,7 @@ func (e *arrival) dispatch(ctx context.Context, now time.Duration) time.Duration
 		case e.at >= e.line.holds():
 			return next
 		case now-e.at > tooLate:
-			e.skip(min(now-tooLate, next, e.line.holds()))
+			e.skip(min(e.missed(now), next, e.line.holds()))
 		case e.free.first == nil && e.moved > 0 && now < addTimes(e.moved, tooLate) && e.comes():
 			return min(now+comingLook, next)
 		default:
@@ -303,6 +303,15 @@ func (e *arrival) look() {
 	if due, ok := e.due(e.number); ok {
 		e.at = e.begins() + due
 	}
+}
+
+// missed is the moment before which everything is given up when the next iteration is too late: all until now after a stall,
+// and only what is too late itself when a promise kept it back.
+func (e *arrival) missed(now time.Duration) time.Duration {
+	if e.at < e.excused {
+		return now - tooLate
+	}
+	return now
 }
 
 // skip gives up the own iterations that were due before a moment, and the next one in any case.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// tooLate is how long after its time an arrival may still begin; a machine that stood still longer does not send what
-// it missed in a burst.
+// tooLate is how long after its time an arrival may still begin. A machine that stood still longer sends nothing of what it
+// missed: that would be on top of what is due then.
 const tooLate = 250 * time.Millisecond
 
 const (
