@@ -214,33 +214,42 @@ func (s *soak) moment() time.Duration {
 // pause halts the run for a moment, if there is one whose load is running.
 func (s *soak) pause(ctx context.Context) {
 	run := s.underway(ctx)
-	if run == "" {
+	if run == nil {
 		return
 	}
-	for _, command := range []string{"pause", "resume"} {
-		one, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_ = s.swarm.command(one, command, run).Run() // a run that has ended meanwhile is no failure
-		cancel()
+	_ = s.try(ctx, "pause", run.ID) // it may have ended meanwhile, which is no failure
+	for wait(ctx, time.Second) == nil {
+		if run = s.underway(ctx); run == nil || run.Paused == nil {
+			return
+		}
+		_ = s.try(ctx, "resume", run.ID)
 	}
 }
 
-// underway is the run whose load is running.
-func (s *soak) underway(ctx context.Context) string {
+// try gives a command to the hive, which has ten seconds for it.
+func (s *soak) try(ctx context.Context, command ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return s.swarm.command(ctx, command...).Run()
+}
+
+// underway is the run whose load is running; nil when there is none, or nobody says.
+func (s *soak) underway(ctx context.Context) *hive.RunInfo {
 	c, err := s.swarm.client()
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer c.Close()
 	runs, err := c.Runs(ctx)
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, r := range runs {
 		if r.Phase == hive.Running {
-			return r.ID
+			return &r
 		}
 	}
-	return ""
+	return nil
 }
 
 // measure looks at everything again and again until ctx ends.
