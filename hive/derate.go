@@ -32,7 +32,7 @@ func (d *driver) weight(r registry.Node) int {
 	return r.Capacity
 }
 
-// fares are how the living members fare that send load, by their newest reports.
+// fares are how the living members fare that send load, by their newest reports. Nobody is late in a pause.
 func (d *driver) fares() (fares []fare) {
 	for _, m := range d.living() {
 		c := d.n.inbox.of(m.Incarnation)
@@ -40,7 +40,11 @@ func (d *driver) fares() (fares []fare) {
 		if c == nil || c.Stage != StageRunning || !ok || r.Boot != m.Boot {
 			continue
 		}
-		fares = append(fares, fare{node: m.ID, name: m.Name, life: m.Incarnation, seq: c.Seq, health: c.Health, cores: r.Cores,
+		h := c.Health
+		if d.st.paused() != nil {
+			h.Late = 0
+		}
+		fares = append(fares, fare{node: m.ID, name: m.Name, life: m.Incarnation, seq: c.Seq, health: h, cores: r.Cores,
 			weight: d.weight(r), capacity: r.Capacity, vus: m.VUs})
 	}
 	return fares
