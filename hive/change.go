@@ -122,6 +122,9 @@ func (d *driver) scene(ctx context.Context, fallen map[int64]string) (scene, err
 	if err != nil {
 		return s, err
 	}
+	if v, ok := d.veto(); ok {
+		s.vetoed = v.Epoch == p.Epoch
+	}
 	s.gains = map[int64]bool{}
 	for life, a := range next {
 		for slot := range a.Share.All().Values() {
@@ -232,7 +235,8 @@ func (d *driver) propose(ctx context.Context, m move, fallen map[int64]string) (
 	if h := d.st.Halt; from >= 0 && (h == nil || from <= h.At) {
 		from += d.now() - began // the others hear of it only now
 	}
-	p := &Proposal{Epoch: epoch, From: from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why}
+	p := &Proposal{Epoch: epoch, From: from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why, Hold: max(d.agenda.hold, holdFor)}
+	d.tellVeto()
 	d.n.log.Info("an epoch is proposed", "run", d.id, "epoch", epoch, "why", m.why, "moved", deal.Moved, "from", from)
 	return true, d.advance(ctx, "propose", func(s *State) {
 		d.bury(s, fallen)
@@ -375,7 +379,8 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 		ops = append(ops, clientv3.OpDelete(prefix, clientv3.WithRange(fmt.Sprintf("%s%06d/", prefix, d.st.Epoch))))
 	}
 	was := d.st.Epoch
-	err = d.advanceIf(ctx, "commit", d.stillGone(outs, fallen), func(s *State) {
+	conds := append(d.stillGone(outs, fallen), clientv3.Compare(clientv3.CreateRevision(k.Veto(d.id)), "=", 0))
+	err = d.advanceIf(ctx, "commit", conds, func(s *State) {
 		d.bury(s, fallen)
 		s.Gone = append(s.Gone, handedOver(outs, fallen)...)
 		s.Epoch, s.From, s.Members, s.Struck, s.Proposal, s.Unowned = p.Epoch, p.From, p.Members, nil, nil, unowned
@@ -386,7 +391,7 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 		d.markGaps(s, p.From, next)
 	}, ops...)
 	if errors.Is(err, election.ErrConflict) {
-		return fmt.Errorf("commit epoch %d: a node came back, or the state was changed: %w", p.Epoch, err)
+		return fmt.Errorf("commit epoch %d: a node came back, its members have gone on without it, or the state was changed: %w", p.Epoch, err)
 	}
 	if err != nil {
 		return err

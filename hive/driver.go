@@ -334,7 +334,7 @@ func (d *driver) advanceIf(ctx context.Context, name string, conds []clientv3.Cm
 	return nil
 }
 
-// statePuts write a state, and the roster if that has changed.
+// statePuts write a state, and the roster if that has changed. A veto goes with the proposal that it is about.
 func (d *driver) statePuts(next State) (puts []clientv3.Op, roster string, err error) {
 	state, roster, err := encodeState(next)
 	if err != nil {
@@ -343,6 +343,9 @@ func (d *driver) statePuts(next State) (puts []clientv3.Op, roster string, err e
 	puts = []clientv3.Op{clientv3.OpPut(d.n.keys.State(d.id), state)}
 	if roster != d.roster {
 		puts = append(puts, clientv3.OpPut(d.n.keys.Roster(d.id), roster))
+	}
+	if p := d.st.Proposal; p != nil && (next.Proposal == nil || next.Proposal.Epoch != p.Epoch) {
+		puts = append(puts, clientv3.OpDelete(d.n.keys.Veto(d.id)))
 	}
 	return puts, roster, nil
 }

@@ -29,6 +29,9 @@ const (
 	leadMembers = 100
 	// holdPatience is how long after its beginning a proposal waits for those who do not answer.
 	holdPatience = 3 * time.Second
+	// holdFor is how long after its beginning those who promised wait for the end of a proposal. What is due then starts
+	// late, but starts, as long as it and the veto together take less than the 250 ms that an arrival may be late.
+	holdFor = 150 * time.Millisecond
 	// joinGather is how long a node that joined waits for others, so that several are dealt in at once.
 	joinGather = time.Second
 	// retryAfter is how long a planned change waits that came to nothing.
@@ -57,6 +60,7 @@ type scene struct {
 	lost    map[int64]bool    // incarnations that certainly send no load any more
 	status  map[string]Status // by node id
 	gains   map[int64]bool    // incarnations that get slots by the proposal
+	vetoed  bool              // the proposal is
 }
 
 // agenda is what a leader remembers between two looks. A new leader begins with an empty one.
@@ -66,6 +70,7 @@ type agenda struct {
 	from    time.Duration // its From then
 	ahead   time.Duration // how far ahead that was
 	lead    time.Duration // of the last proposal because of a loss
+	hold    time.Duration // for how long the next proposal may hold load back, when that is longer than usual
 	wish    string        // planned change that is wished for
 	wished  time.Duration // since when
 	futile  string        // wish that would change nothing
@@ -208,18 +213,24 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 		a.blocked = s.at + joinGather
 		return move{verb: withdraw, why: "a node that was to gain slots is gone or failed"}
 	case p.From < 0 && s.allReady(p):
-		return move{verb: setFrom, from: s.ahead(s.plannedLead())}
+		return move{verb: setFrom, from: s.ahead(max(s.plannedLead(), a.lead))}
 	case p.From < 0 && s.at-a.seen > s.prepare:
 		a.blocked = s.at + retryAfter
 		return move{verb: withdraw, why: fmt.Sprintf("not ready within %s", s.prepare)}
 	case p.From < 0:
 		return move{}
+	case s.vetoed:
+		a.postpone(s, planned)
+		if !planned {
+			return s.redealLoss(s.fallen(), a)
+		}
+		return move{verb: propose, members: p.Members, from: -1, why: p.Why} // who gains may have let go of its new VUs
 	case s.allHold(p):
-		a.lead, a.overrun = 0, false
+		a.lead, a.hold, a.overrun = 0, 0, false
 		return move{verb: commit}
 	case s.refused(p):
 		a.overrun = s.st.Halt != nil
-		a.lead = min(2*s.leadOf(a, planned), s.longestLead())
+		a.postpone(s, planned)
 		if !planned {
 			return s.redealLoss(s.fallen(), a)
 		}
@@ -232,6 +243,20 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 	}
 	a.lead = min(2*s.leadOf(a, false), s.longestLead())
 	return s.redealLoss(s.fallen(), a)
+}
+
+// postpone lets the next proposal begin further ahead than the last one, for which the time was too short. One that was
+// vetoed and could not begin any further ahead may hold load back for longer the next time, so that a very slow etcd
+// comes to an agreement, too; a veto of what another leader had proposed says nothing about the time that it takes.
+func (a *agenda) postpone(s scene, planned bool) {
+	last := s.leadOf(a, planned)
+	a.lead = min(2*last, s.longestLead())
+	switch {
+	case s.vetoed && a.ahead <= 0:
+		a.lead = last
+	case s.vetoed && a.lead <= last:
+		a.hold = min(2*max(a.hold, holdFor), holdPatience)
+	}
 }
 
 // leadOf is how far ahead the last proposal of a kind began.

@@ -26,6 +26,9 @@ type realm struct {
 	rev    int
 	allocs map[int]map[int64]Alloc
 	status map[string]Status
+	veto   int           // the proposal that is vetoed, as etcd holds it
+	away   time.Duration // until when nobody leads
+	ended  int           // proposals that were vetoed
 	nodes  map[string]*realmNode
 	agenda agenda
 	watch  *watchlist
@@ -50,7 +53,8 @@ type realmNode struct {
 	epoch    int
 	held     int // epoch of the proposal it promised for
 	from     time.Duration
-	epochs   []realmEpoch // that it executes, in their order
+	until    time.Duration // when it ends the proposal
+	epochs   []realmEpoch  // that it executes, in their order
 }
 
 // realmEpoch is what a node has from a moment on.
@@ -137,15 +141,22 @@ func (w *realm) look(n *realmNode) {
 		return
 	case p != nil && p.Epoch > n.epoch:
 		if p.From < 0 {
+			n.held = 0
 			w.put(n, Status{Epoch: p.Epoch, Phase: NodeReady})
 			break
 		}
-		if holds := n.held == p.Epoch && n.from == p.From; !holds && w.at >= p.From { // what was due since may have been begun
+		holds := n.held == p.Epoch && n.from == p.From
+		if holds && w.at >= p.From+p.Hold && w.veto != p.Epoch {
+			w.veto = p.Epoch
+			w.ended++
+			w.say("%s ends epoch %d", n.id, p.Epoch)
+		}
+		if w.veto == p.Epoch || !holds && w.at >= p.From { // what was due since may have been begun
 			n.held = 0
 			w.put(n, Status{Epoch: n.epoch, Phase: NodeRunning, Late: p.Epoch})
 			break
 		}
-		n.held, n.from = p.Epoch, p.From
+		n.held, n.from, n.until = p.Epoch, p.From, p.From+p.Hold
 		w.put(n, Status{Epoch: p.Epoch, Phase: NodeHolding})
 	default:
 		n.held = 0
@@ -182,6 +193,9 @@ func (w *realm) put(n *realmNode, s Status) {
 
 // lead is one step of the leader.
 func (w *realm) lead() {
+	if w.at < w.away && !w.calm {
+		return
+	}
 	there := func(m Member) bool {
 		n := w.nodes[m.ID]
 		return n != nil && n.boot == m.Boot && w.recorded(n)
@@ -216,6 +230,9 @@ func (w *realm) lead() {
 			}
 		}
 	}
+	if p := w.st.Proposal; p != nil { // word of a veto may not have come
+		s.vetoed = w.veto == p.Epoch && (w.calm || w.rnd.IntN(2) == 0)
+	}
 	m := decide(s, &w.agenda)
 	if m.verb == rest {
 		return
@@ -231,7 +248,10 @@ func (w *realm) lead() {
 }
 
 func (w *realm) newLeader(when string) {
-	w.say("the leader goes %s", when)
+	if w.rnd.IntN(2) == 0 {
+		w.away = w.at + time.Duration(w.rnd.IntN(3000))*time.Millisecond
+	}
+	w.say("the leader goes %s, and nobody leads until %s", when, w.away)
 	w.agenda, w.watch = agenda{}, newWatchlist(realmTTL)
 }
 
@@ -278,7 +298,7 @@ func (w *realm) do(m move, s scene, old tenure) {
 			w.allocs[w.st.Tried][a.Incarnation] = a
 		}
 		bury()
-		w.st.Proposal = &Proposal{Epoch: w.st.Tried, From: m.from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why}
+		w.st.Proposal = &Proposal{Epoch: w.st.Tried, From: m.from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why, Hold: max(w.agenda.hold, holdFor)}
 		w.say("epoch %d proposed from %s: %s", w.st.Tried, m.from, m.why)
 	case setFrom:
 		p := *w.st.Proposal
@@ -298,6 +318,9 @@ func (w *realm) do(m move, s scene, old tenure) {
 		w.st.Members = slices.DeleteFunc(slices.Clone(w.st.Members), func(o Member) bool { return hasLife(m.members, o.Incarnation) })
 	case commit:
 		p := w.st.Proposal
+		if w.veto == p.Epoch {
+			return // the write's condition does not hold
+		}
 		for _, o := range w.st.Members {
 			n := w.nodes[o.ID]
 			if s.lost[o.Incarnation] && !hasLife(p.Members, o.Incarnation) && n != nil && n.boot == o.Boot && w.recorded(n) {
@@ -327,6 +350,10 @@ func (w *realm) check(whole bool) {
 				w.fail("slot %d is of %s and of %s", slot, other, id)
 			}
 			owner[slot] = id
+		}
+		// Whoever reaches etcd looks at it within 175 ms.
+		if reached := max(n.until, n.cut); n.held != 0 && !n.killed && w.at > reached+200*time.Millisecond {
+			w.fail("%s still holds its load back for epoch %d, from %s on", id, n.held, n.from)
 		}
 	}
 	if whole && len(owner) != w.slots {
@@ -375,6 +402,7 @@ func TestSlotsHaveOneOwnerAtEveryInstant(t *testing.T) {
 	if testing.Short() {
 		histories = 50
 	}
+	ended := 0
 	for seed := range histories {
 		w := newRealm(t, uint64(seed))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -382,7 +410,7 @@ func TestSlotsHaveOneOwnerAtEveryInstant(t *testing.T) {
 			w.live(60 * time.Second)
 			w.calm = true
 			for _, n := range w.nodes {
-				n.draining, n.cut = false, 0
+				n.draining, n.cut = false, min(n.cut, w.at)
 			}
 			w.join(w.slots)
 			w.live(40 * time.Second)
@@ -391,6 +419,52 @@ func TestSlotsHaveOneOwnerAtEveryInstant(t *testing.T) {
 				w.fail("epoch %d is still proposed", w.st.Proposal.Epoch)
 			}
 		})
+		ended += w.ended
+	}
+	if ended < histories/10 {
+		t.Errorf("%d proposals were vetoed in %d histories: too few to say anything", ended, histories)
+	}
+	t.Logf("%d proposals were vetoed", ended)
+}
+
+// A proposal that its members ended is made anew: with more time, unless another leader had made it, and with more
+// patience, once there is no more time to be given.
+func TestVetoedProposalIsMadeAnew(t *testing.T) {
+	a, b := Member{ID: "a", Boot: "a", Incarnation: 1, VUs: 1}, Member{ID: "b", Boot: "b", Incarnation: 2, VUs: 1}
+	const from = time.Minute
+	for _, c := range []struct {
+		name       string
+		seen, lead time.Duration // before its beginning, and of the proposal before it
+		want, hold time.Duration // of the next one
+	}{
+		{"its leader was too slow", lossLead, 0, 2 * lossLead, 0},
+		{"its leader is gone", -time.Second, 0, lossLead, 0},
+		{"etcd is slow beyond measure", longestLead, longestLead, longestLead, 2 * holdFor},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := scene{st: State{Epoch: 1, Members: []Member{a, b}, Proposal: &Proposal{Epoch: 2, From: from, Members: []Member{a}}}, now: from - c.seen, lost: map[int64]bool{2: true},
+				peers: map[string]peer{"a": {ID: "a", Boot: "a", Capacity: 2}}, status: map[string]Status{}}
+			memory := agenda{lead: c.lead}
+			decide(s, &memory) // sees the proposal
+			s.now, s.vetoed = max(s.now, from+holdFor), true
+			s.status["a"] = Status{Incarnation: 1, Epoch: 2, Phase: NodeHolding} // and has not heard that nobody holds any more
+			if got := decide(s, &memory); got.verb != propose || got.from != s.now+c.want || memory.hold != c.hold {
+				t.Errorf("%s from %s, held for %s: want a proposal from %s, held for %s", got.verb, got.from, memory.hold, s.now+c.want, c.hold)
+			}
+		})
+	}
+	s := scene{st: State{Epoch: 1, Members: []Member{a}, Proposal: &Proposal{Epoch: 2, From: from, Members: []Member{a, b}}}, now: from - plannedLead, lost: map[int64]bool{}, gains: map[int64]bool{2: true},
+		peers: map[string]peer{"a": {ID: "a", Boot: "a", Capacity: 2}, "b": {ID: "b", Boot: "b", Capacity: 2}}, status: map[string]Status{}}
+	var memory agenda
+	decide(s, &memory)
+	s.now, s.vetoed = from+holdFor, true
+	if got := decide(s, &memory); got.verb != propose || got.from >= 0 || len(got.members) != 2 {
+		t.Errorf("a planned change: %s of %d members from %s, want a proposal that waits for its VUs", got.verb, len(got.members), got.from)
+	}
+	s.st.Proposal, s.vetoed = &Proposal{Epoch: 3, From: -1, Members: []Member{a, b}}, false
+	s.status["b"] = Status{Incarnation: 2, Epoch: 3, Phase: NodeReady}
+	if got := decide(s, &memory); got.verb != setFrom || got.from != s.now+2*plannedLead {
+		t.Errorf("a planned change, once it is ready: %s, from %s, want it to begin at %s", got.verb, got.from, s.now+2*plannedLead)
 	}
 }
 

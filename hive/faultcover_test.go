@@ -102,7 +102,7 @@ func textIn(c *ast.CallExpr) (name string, ok bool) {
 // Every write of the leader, and of nodes on its behalf, has a name of its own and a test that kills the process before
 // and after it; and there are no others.
 func TestFaultPointsAreCovered(t *testing.T) {
-	covered := slices.Concat(tidyPoints, growthPoints, removalPoints, roomPoints)
+	covered := slices.Concat(tidyPoints, growthPoints, removalPoints, roomPoints, vetoPoints)
 	for _, p := range plots() {
 		covered = append(covered, p.points...)
 	}

@@ -30,6 +30,7 @@ type follower struct {
 	share    share.Share                  // in it
 	held     int                          // epoch of the proposal that a promise was made about; 0 for none
 	heldFrom time.Duration                // its beginning
+	heldFor  time.Duration                // how long after that its end is waited for
 	going    map[int]bool                 // slots given up whose VUs have not ended
 	released map[int]executor.Handover    // and those whose VUs have, of the last two epochs
 	coming   map[int]Gain                 // slots that another node has yet to let go
@@ -66,7 +67,8 @@ func (l *life) step(ctx context.Context, st ownState) (time.Duration, error) {
 		}
 		return idle, l.prepare(st)
 	case Running:
-		return l.run(ctx, st, member)
+		wait, err := l.run(ctx, st, member)
+		return min(wait, l.boundHold(ctx, st.Proposal)), err
 	case Draining, Teardown:
 		l.drain(st.State)
 	}
@@ -306,6 +308,10 @@ func (l *life) consider(ctx context.Context, p *Proposal, a *Alloc) error {
 		})
 		return nil
 	}
+	if l.t.isVetoed(p.Epoch) {
+		l.promiseNothing(p)
+		return nil
+	}
 	if l.held != p.Epoch || l.heldFrom != p.From {
 		if kept, err := l.promise(p, next); !kept || err != nil {
 			return err
@@ -333,16 +339,21 @@ func (l *life) promise(p *Proposal, next share.Share) (kept bool, err error) {
 		if err := e.Propose(executor.Epoch{Number: p.Epoch, From: p.From, Share: next}); err != nil {
 			return false, err
 		}
-		l.held, l.heldFrom = p.Epoch, p.From
+		l.held, l.heldFrom, l.heldFor = p.Epoch, p.From, p.Hold
 		if !late() {
 			return true, nil
 		}
 	}
+	l.promiseNothing(p)
+	return false, nil
+}
+
+// promiseNothing says that a proposal came too late, or its end did.
+func (l *life) promiseNothing(p *Proposal) {
 	if l.held != 0 {
 		l.letDown()
 	}
 	l.say(func(s *Status) { s.Late = p.Epoch })
-	return false, nil
 }
 
 // standsBefore says whether the engine's clock stands still, or is going to, before a moment, so that nothing which is

@@ -19,6 +19,7 @@ import "fmt"
 //	blobs/<sha256>/...        node that takes it   agents              -      the archive in chunks (package archive)
 //	runs/<run>/spec           submitting node      all                 -      Spec
 //	runs/<run>/state          leader               all                 -      State
+//	runs/<run>/state/veto     a member             all, leader         -      Veto of the proposal in the state; deleted in the write that ends that
 //	runs/<run>/roster         leader               leader, API         -      Roster: the members that the state is about
 //	runs/<run>/plan           leader               clients             -      Plan
 //	runs/<run>/alloc/<epoch>/<node>  leader        that node           -      Alloc
@@ -60,6 +61,7 @@ func (k Keys) Ref(digest, run string) string { return k.RefsOf(digest) + run }
 func (k Keys) Run(run string) string         { return k.Runs() + run + "/" }
 func (k Keys) Spec(run string) string        { return k.Run(run) + "spec" }
 func (k Keys) State(run string) string       { return k.Run(run) + "state" }
+func (k Keys) Veto(run string) string        { return k.State(run) + "/veto" }
 func (k Keys) Roster(run string) string      { return k.Run(run) + "roster" }
 func (k Keys) Plan(run string) string        { return k.Run(run) + "plan" }
 func (k Keys) Allocs(run string) string      { return k.Run(run) + "alloc/" }

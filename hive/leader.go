@@ -240,6 +240,7 @@ func (l *leader) finish(ctx context.Context, id string, st State, stateRev int64
 		clientv3.OpDelete(k.Allocs(id), clientv3.WithPrefix()),
 		clientv3.OpDelete(k.Works(id), clientv3.WithPrefix()),
 		clientv3.OpDelete(k.Rows(id)),
+		clientv3.OpDelete(k.Veto(id)),
 		clientv3.OpDelete(k.Lives(id), clientv3.WithPrefix()),
 		clientv3.OpDelete(k.AllMarks(id), clientv3.WithPrefix()),
 		clientv3.OpDelete(k.Tick(id)),

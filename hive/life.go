@@ -61,6 +61,7 @@ type life struct {
 	handled  int64     // revision of the state that has been acted on
 	retired  bool      // it is out of the run, and must not send anything
 	arrived  []arrival // word from nodes that give slots
+	objects  bool      // a veto is being written
 }
 
 func newLife(t *task, inc int64) *life {

@@ -121,6 +121,17 @@ type Proposal struct {
 	// Leaving are living members of the present epoch that own nothing in this one; they have allocations all the same.
 	Leaving []Member `json:"-"`
 	Why     string   `json:"why"`
+	// Hold is for how long after From those who promised wait for its end before one of them ends it (see [Veto]).
+	Hold time.Duration `json:"hold"`
+}
+
+// Veto ends a proposal of which no end is known though it should have begun: it is never committed, and the present
+// epoch goes on. Any member that promised writes it, on the condition that the proposal is open.
+type Veto struct {
+	Epoch int    `json:"epoch"` // of the proposal
+	Node  string `json:"node"`  // name of the member
+	// At is when that was on the run's clock.
+	At time.Duration `json:"at"`
 }
 
 // Gone is an incarnation that had a share of a run and has none any more.

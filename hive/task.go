@@ -36,6 +36,7 @@ type task struct {
 	mu      sync.Mutex // guards what follows
 	present ownState
 	rev     int64   // of present; 0 before the first
+	vetoed  int     // the last proposal that is known to be vetoed; 0 for none
 	lives   []*life // in the order of their incarnations
 	closed  bool    // no more lives are made
 }
@@ -51,8 +52,8 @@ func (t *task) Run(ctx context.Context) error {
 	defer t.close()
 	defer cancel(errRunOver)
 	t.ctx = ctx
-	t.state = registry.NewKeyMirror(t.n.etcd, t.n.keys.State(t.run))
-	t.wg.Go(func() { _ = t.state.Run(ctx) }) // ends with ctx and has nothing else to say
+	t.state = registry.NewMirror(t.n.etcd, t.n.keys.State(t.run)) // with the veto, which lies below it
+	t.wg.Go(func() { _ = t.state.Run(ctx) })                      // ends with ctx and has nothing else to say
 	if err := t.state.Wait(ctx); err != nil {
 		return err
 	}
@@ -103,6 +104,7 @@ func (t *task) follow(ctx context.Context) error {
 	var d duties
 	for {
 		changed := t.state.Changed()
+		t.seeVeto()
 		if kv, ok := t.state.Get(t.n.keys.State(t.run)); ok {
 			var st State
 			if err := json.Unmarshal(kv.Value, &st); err != nil {

@@ -23,7 +23,7 @@ const enterTrips = 10
 
 // Protocol numbers what nodes say to each other: keys, records and calls. Nodes
 // of different numbers do not work together; see [Nodes].
-const Protocol = 3
+const Protocol = 4
 
 // ErrNameTaken comes from [Registry.Register] when another living node has the name.
 var ErrNameTaken = errors.New("registry: another node of the hive has this name")
