@@ -147,7 +147,7 @@ func (a *act) vetoEnds(s *stuck, epoch int) {
 	res, _ := follow(a.t, a.c, a.run)
 	a.check(res)
 	if !slices.ContainsFunc(res.Timeline, func(e TimelineEvent) bool {
-		return strings.Contains(e.Message, fmt.Sprintf("epoch %d ", epoch+1)) && strings.Contains(e.Message, "was given up by its members")
+		return e.Kind == TimelineEpoch && strings.Contains(e.Message, "was given up by its members")
 	}) {
 		a.t.Errorf("the timeline does not tell of it: %+v", res.Timeline)
 	}

@@ -23,6 +23,9 @@ type Report struct {
 	Planned, Begun, Gone, Fenced int64
 	// Unowned is how long slots had no owner, all slots together.
 	Unowned time.Duration
+	// Back are the promises that were taken back after the epoch that they were
+	// made for should have begun: its end was not known in time.
+	Back int
 	// Problems are the promises that were broken; there should be none.
 	Problems []string
 }
@@ -35,7 +38,7 @@ func (r *Report) problem(format string, args ...any) {
 
 // Check holds a run against what is promised of it, from its beginning until a
 // moment on its clock: every arrival is begun once, or was due while its owner
-// was gone; the VUs of other scenarios begin each of their iterations once; a
+// was gone; nothing is begun against a promise; the VUs of other scenarios begin each of their iterations once; a
 // slot has one owner at a time; and no node owns more than its capacity.
 func (r *Record) Check(scenarios []executor.Scenario, until time.Duration) Report {
 	var rep Report
@@ -54,6 +57,12 @@ func (r *Record) Check(scenarios []executor.Scenario, until time.Duration) Repor
 	}
 	checkOwners(&rep, lives, executor.Layout(scenarios).Slots, until)
 	checkCapacity(&rep, lives)
+	for _, l := range lives {
+		rep.Back += l.back
+		for _, it := range l.broken {
+			rep.problem("iteration %d of scenario %d, due at %s, was begun on %s against its promise", it.Index, it.Scenario, it.Due, l.node)
+		}
+	}
 	return rep
 }
 

@@ -52,6 +52,19 @@ func TestCheck(t *testing.T) {
 		}, ""},
 		{"arrivals of an engine that ended", func(a, b *life) { a.begun = a.begun[:30]; a.end(a.begun[29].Due + 1) }, ""},
 		{"an arrival of another epoch", func(a, b *life) { a.begun[5].Epoch = 2 }, "by epoch 2"},
+		{"an arrival against a promise", func(a, b *life) {
+			a.promise(executor.Epoch{Number: 2, From: a.begun[49].Due})
+			it := a.begun[49]
+			a.begun = a.begun[:49]
+			a.began(it)
+		}, "begun on a against its promise"},
+		{"an arrival after a promise was taken back", func(a, b *life) {
+			a.promise(executor.Epoch{Number: 2, From: a.begun[49].Due})
+			a.withdraw(a.begun[49].Due)
+			it := a.begun[49]
+			a.begun = a.begun[:49]
+			a.began(it)
+		}, ""},
 		{"a slot with two owners", func(a, b *life) {
 			for slot := range a.held {
 				b.capacity, b.held[slot] = 3, 4*time.Second

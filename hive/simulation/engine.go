@@ -65,7 +65,7 @@ func (e *engine) Propose(next executor.Epoch) error {
 }
 
 func (e *engine) Withdraw() {
-	e.life.withdraw()
+	e.life.withdraw(e.Now())
 	e.Engine.Withdraw()
 }
 

@@ -35,6 +35,8 @@ type life struct {
 	mu       sync.Mutex // guards what follows
 	taken    []Taken
 	promised *executor.Epoch
+	broken   []hivetest.Iteration  // begun although a promise was in force that forbids it
+	back     int                   // promises taken back after the epoch should have begun
 	held     map[int]time.Duration // slots owned, and since when
 	awaited  map[int]bool
 	next     map[int]int64             // by slot: the VU's next iteration
@@ -54,6 +56,9 @@ func (l *life) began(it hivetest.Iteration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begun = append(l.begun, it)
+	if p := l.promised; p != nil && it.Due >= p.From {
+		l.broken = append(l.broken, it)
+	}
 	if it.Slot >= 0 {
 		l.next[it.Slot] = max(l.next[it.Slot], it.Index+1)
 	}
@@ -70,9 +75,14 @@ func (l *life) promise(next executor.Epoch) {
 	l.promised = &next
 }
 
-func (l *life) withdraw() {
+// withdraw notes that the engine goes on with what it had, at a moment of the
+// run: nobody is to execute the epoch that it had promised for.
+func (l *life) withdraw(now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if p := l.promised; p != nil && now >= p.From {
+		l.back++
+	}
 	l.promised = nil
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
 	"hive/hive"
@@ -30,6 +32,7 @@ type scene struct {
 	see   *simulation.Observer
 	calls *hive.Client
 	run   string
+	fault atomic.Pointer[func(point string)] // called at the nodes' fault points, when set
 }
 
 var load = simulation.Load{Slots: 30, Rate: 100, Loops: 10, For: 10 * time.Minute}
@@ -48,7 +51,13 @@ func begin(t *testing.T, nodes int) *scene {
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	s := &scene{T: t, ctx: ctx, swarm: simulation.NewSwarm(cfg)}
+	s := &scene{T: t, ctx: ctx}
+	cfg.Fault = func(point string) {
+		if f := s.fault.Load(); f != nil {
+			(*f)(point)
+		}
+	}
+	s.swarm = simulation.NewSwarm(cfg)
 	t.Cleanup(func() {
 		if err := s.swarm.Close(); err != nil {
 			t.Errorf("the nodes did not end cleanly: %v", err)
@@ -116,7 +125,7 @@ func (s *scene) members(count int, in bool, nodes ...*simulation.Node) {
 }
 
 // end stops the run and holds it against what its engines wrote down.
-func (s *scene) end() {
+func (s *scene) end() simulation.Report {
 	s.Helper()
 	if err := s.calls.Stop(s.ctx, s.run, hive.StopRequest{Mode: hive.StopGraceful}); err != nil {
 		s.Fatal(err)
@@ -134,6 +143,7 @@ func (s *scene) end() {
 	if rep.Begun == 0 || rep.Begun+rep.Gone+rep.Fenced != rep.Planned {
 		s.Errorf("%d arrivals begun, %d gone, %d fenced: want %d in all", rep.Begun, rep.Gone, rep.Fenced, rep.Planned)
 	}
+	return rep
 }
 
 // leader is the node of the swarm that leads.
@@ -191,4 +201,32 @@ func TestNodesComeAndGo(t *testing.T) {
 	s.swarm.Mend(one...)
 	s.members(9, true, one...)
 	s.end()
+}
+
+// Every other commit of the leader comes too late: the members have ended the
+// proposal and gone on by themselves. The next one is agreed upon, and no
+// promise is broken.
+func TestCommitsComeTooLate(t *testing.T) {
+	s := begin(t, 6)
+	var commits atomic.Int64
+	late := func(point string) {
+		if point != "before commit" || commits.Add(1)%2 == 0 {
+			return
+		}
+		for vetoed := false; !vetoed && s.ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+			resp, err := s.see.Client().Get(s.ctx, s.see.Keys().Veto(s.run), clientv3.WithCountOnly())
+			vetoed = err == nil && resp.Count > 0
+		}
+	}
+	s.fault.Store(&late)
+	some := s.others(2)
+	s.must(s.swarm.Crash(some[0]))
+	s.members(5, false, some[0])
+	s.must(s.swarm.Launch(s.ctx, some[0]))
+	s.members(6, true, some[0])
+	s.must(s.swarm.Crash(some[1]))
+	s.members(5, false, some[1])
+	if rep := s.end(); rep.Back == 0 {
+		t.Errorf("no promise was taken back in %d commits", commits.Load())
+	}
 }

@@ -25,6 +25,8 @@ type Config struct {
 	TTL    time.Duration
 	Timing hive.Timing
 	Log    *slog.Logger // of the nodes; nil drops what they say
+	// Fault, when set, is called at the fault points of all nodes (see [hive.Config]).
+	Fault func(point string)
 }
 
 // Swarm is some nodes in one process.
@@ -123,7 +125,7 @@ func (n *Node) launch() error {
 	}
 	ready := make(chan hive.Info, 1)
 	cfg := hive.Config{Name: n.Name, DataDir: dir, Address: "127.0.0.1:0", Etcd: endpoints, Capacity: n.s.cfg.Capacity, LeaseTTL: n.s.cfg.TTL,
-		Timing: n.s.cfg.Timing, Factory: factory(n.s.record, n.Name, n.s.cfg.Capacity), Ready: func(i hive.Info) { ready <- i }}
+		Timing: n.s.cfg.Timing, Factory: factory(n.s.record, n.Name, n.s.cfg.Capacity), Ready: func(i hive.Info) { ready <- i }, Fault: n.s.cfg.Fault}
 	if n.s.cfg.Log != nil {
 		cfg.Log = n.s.cfg.Log.With("node", n.Name)
 	}
