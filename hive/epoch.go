@@ -65,6 +65,7 @@ type scene struct {
 
 // agenda is what a leader remembers between two looks. A new leader begins with an empty one.
 type agenda struct {
+	present int           // the epoch that is committed
 	epoch   int           // of the proposal that the next fields are about
 	seen    time.Duration // when it was first seen as it stands
 	from    time.Duration // its From then
@@ -105,6 +106,9 @@ type move struct {
 
 // decide says what to do next in a run that is running. It reads nothing but its arguments, and changes only a.
 func decide(s scene, a *agenda) move {
+	if a.present != s.st.Epoch { // the last proposal had all that it took
+		a.present, a.lead, a.hold, a.overrun = s.st.Epoch, 0, 0, false
+	}
 	p := s.st.Proposal
 	if p != nil && (a.epoch != p.Epoch || a.from != p.From) {
 		a.epoch, a.from, a.seen, a.ahead = p.Epoch, p.From, s.at, p.From-s.now
@@ -219,6 +223,9 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 		return move{verb: withdraw, why: fmt.Sprintf("not ready within %s", s.prepare)}
 	case p.From < 0:
 		return move{}
+	case s.vetoed && planned && s.leadOf(a, planned) >= s.longestLead():
+		a.blocked = s.at + retryAfter
+		return move{verb: withdraw, why: "not all nodes agreed in time"}
 	case s.vetoed:
 		a.postpone(s, planned)
 		if !planned {
@@ -226,7 +233,6 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 		}
 		return move{verb: propose, members: p.Members, from: -1, why: p.Why} // who gains may have let go of its new VUs
 	case s.allHold(p):
-		a.lead, a.hold, a.overrun = 0, 0, false
 		return move{verb: commit}
 	case s.refused(p):
 		a.overrun = s.st.Halt != nil
@@ -250,13 +256,13 @@ func (s scene) drive(p *Proposal, a *agenda) move {
 // comes to an agreement, too; a veto of what another leader had proposed says nothing about the time that it takes.
 func (a *agenda) postpone(s scene, planned bool) {
 	last := s.leadOf(a, planned)
-	a.lead = min(2*last, s.longestLead())
 	switch {
 	case s.vetoed && a.ahead <= 0:
-		a.lead = last
-	case s.vetoed && a.lead <= last:
+		return
+	case s.vetoed && last >= s.longestLead():
 		a.hold = min(2*max(a.hold, holdFor), holdPatience)
 	}
+	a.lead = min(2*last, s.longestLead())
 }
 
 // leadOf is how far ahead the last proposal of a kind began.

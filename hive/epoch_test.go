@@ -444,7 +444,7 @@ func TestVetoedProposalIsMadeAnew(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := scene{st: State{Epoch: 1, Members: []Member{a, b}, Proposal: &Proposal{Epoch: 2, From: from, Members: []Member{a}}}, now: from - c.seen, lost: map[int64]bool{2: true},
 				peers: map[string]peer{"a": {ID: "a", Boot: "a", Capacity: 2}}, status: map[string]Status{}}
-			memory := agenda{lead: c.lead}
+			memory := agenda{present: 1, lead: c.lead}
 			decide(s, &memory) // sees the proposal
 			s.now, s.vetoed = max(s.now, from+holdFor), true
 			s.status["a"] = Status{Incarnation: 1, Epoch: 2, Phase: NodeHolding} // and has not heard that nobody holds any more
@@ -460,6 +460,9 @@ func TestVetoedProposalIsMadeAnew(t *testing.T) {
 	s.now, s.vetoed = from+holdFor, true
 	if got := decide(s, &memory); got.verb != propose || got.from >= 0 || len(got.members) != 2 {
 		t.Errorf("a planned change: %s of %d members from %s, want a proposal that waits for its VUs", got.verb, len(got.members), got.from)
+	}
+	if got := decide(s, &agenda{present: 1, lead: longestLead}); got.verb != withdraw {
+		t.Errorf("a planned change that had all the time there is: %s, want to leave it for a while", got.verb)
 	}
 	s.st.Proposal, s.vetoed = &Proposal{Epoch: 3, From: -1, Members: []Member{a, b}}, false
 	s.status["b"] = Status{Incarnation: 2, Epoch: 3, Phase: NodeReady}

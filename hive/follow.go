@@ -30,7 +30,7 @@ type follower struct {
 	share    share.Share                  // in it
 	held     int                          // epoch of the proposal that a promise was made about; 0 for none
 	heldFrom time.Duration                // its beginning
-	heldFor  time.Duration                // how long after that its end is waited for
+	heldFor  time.Duration                // how long after that this life waits for its end
 	going    map[int]bool                 // slots given up whose VUs have not ended
 	released map[int]executor.Handover    // and those whose VUs have, of the last two epochs
 	coming   map[int]Gain                 // slots that another node has yet to let go
@@ -339,7 +339,7 @@ func (l *life) promise(p *Proposal, next share.Share) (kept bool, err error) {
 		if err := e.Propose(executor.Epoch{Number: p.Epoch, From: p.From, Share: next}); err != nil {
 			return false, err
 		}
-		l.held, l.heldFrom, l.heldFor = p.Epoch, p.From, p.Hold
+		l.held, l.heldFrom, l.heldFor = p.Epoch, p.From, p.Hold+l.turn()
 		if !late() {
 			return true, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -14,7 +15,19 @@ const (
 	// time of the one before, up to longestVetoTry. What is proposed while etcd has no leader hangs until its own deadline.
 	vetoTry        = 400 * time.Millisecond
 	longestVetoTry = 8 * vetoTry
+	// vetoTurn is by how much, for each member, vetoes are spread over time: one is enough, and word of it is quicker than a
+	// write of each of many. It is bounded by longestTurn.
+	vetoTurn, longestTurn = 50 * time.Microsecond, 50 * time.Millisecond
 )
+
+// turn is how much longer than others this life waits before it ends a proposal.
+func (l *life) turn() time.Duration {
+	var members int
+	if len(l.share.Plan().Scenarios) > 0 {
+		members = len(l.share.Nodes(0))
+	}
+	return rand.N(min(time.Duration(members)*vetoTurn, longestTurn) + 1)
+}
 
 // boundHold ends a promise that is kept for longer than the proposal asks for: load is held back, and whoever was to
 // commit may be gone. It says when to look again. What the veto comes to is found out beside the life's own steps, for

@@ -107,31 +107,51 @@ func (s *stuck) fault(at string) {
 
 const vetoScenarios = `,"shared":{"executor":"shared-iterations","vus":4,"iterations":1000000,"maxDuration":"10m"},"loop":{"executor":"constant-vus","vus":4,"duration":"10m"}`
 
+// open starts the etcd of a plot.
+func (a *act) open() {
+	a.t.Helper()
+	a.endpoints, _ = startStore(a.t)
+	var err error
+	if a.etcd, err = newEtcdClient(a.endpoints); err != nil {
+		a.t.Fatal(err)
+	}
+	a.t.Cleanup(func() { a.etcd.Close() })
+}
+
+// begin starts the nodes that carry load, and the run.
+func (a *act) begin(fault func(string)) {
+	a.t.Helper()
+	for i := range a.carry {
+		name := fmt.Sprintf("n%d", i+1)
+		if fault == nil {
+			a.nodes = append(a.nodes, a.carrier(name, a.t.TempDir()))
+			continue
+		}
+		a.nodes = append(a.nodes, launch(a.t, Config{Name: name, Etcd: a.endpoints, Capacity: 10, Timing: patient, follows: true, Fault: fault}, a.script))
+	}
+	a.c = client(a.t, a.nodes[0])
+	within(a.t, longWait, "all are there", func() bool {
+		all, err := a.nodes[0].roll(a.t.Context())
+		return err == nil && len(all) >= len(a.nodes)
+	})
+	a.run = submitWith(a.t, a.c, consolidated(a.t, fmt.Sprintf(`{"scenarios":{
+		"main":{"executor":"constant-arrival-rate","rate":%d,"duration":"%ds","preAllocatedVUs":6,"gracefulStop":"0s"}%s}}`, mainRate, mainLength, a.more)), a.flags)
+	a.begun(20)
+}
+
 // held begins a run in a hive whose leader comes too late to its first commit. The leader carries a share if it has a
 // capacity.
 func held(t *testing.T, p *plot, capacity int) (*act, *stuck) {
 	t.Helper()
 	a := &act{plot: p, t: t}
 	s := &stuck{a: a, over: make(chan struct{})}
-	a.endpoints, _ = startStore(t)
-	var err error
-	if a.etcd, err = newEtcdClient(a.endpoints); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.etcd.Close() })
+	a.open()
 	lead := launch(t, Config{Name: "lead", Etcd: a.endpoints, Capacity: capacity, Timing: patient, Fault: s.fault}, p.script)
 	t.Cleanup(func() { close(s.over) })
 	if capacity > 0 {
 		a.nodes = append(a.nodes, lead)
 	}
-	for i := range p.carry {
-		a.nodes = append(a.nodes, a.carrier(fmt.Sprintf("n%d", i+1), t.TempDir()))
-	}
-	awaitNodes(t, lead, len(a.nodes)+1-min(capacity, 1))
-	a.c = client(t, lead)
-	a.run = submitWith(t, a.c, consolidated(t, fmt.Sprintf(`{"scenarios":{
-		"main":{"executor":"constant-arrival-rate","rate":%d,"duration":"%ds","preAllocatedVUs":6,"gracefulStop":"0s"}%s}}`, mainRate, mainLength, p.more)), p.flags)
-	a.begun(20)
+	a.begin(nil)
 	return a, s
 }
 
@@ -177,6 +197,65 @@ func TestCommitComesAfterTheVeto(t *testing.T) {
 			a.vetoEnds(s, 1)
 		})
 	}
+}
+
+// duel lets a leader and its members come to a commit and to vetoes of it at the same moment.
+type duel struct {
+	mu      sync.Mutex
+	vetoing chan struct{} // closed when a member is about to veto
+}
+
+// turn is the duel under way.
+func (d *duel) turn() chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.vetoing == nil {
+		d.vetoing = make(chan struct{})
+	}
+	return d.vetoing
+}
+
+// draw ends it.
+func (d *duel) draw() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.vetoing != nil {
+		close(d.vetoing)
+		d.vetoing = nil
+	}
+}
+
+// A commit and vetoes of it are made at the same moment. Whichever comes first, one of them counts and the other does not.
+func TestCommitAndVetoAtOnce(t *testing.T) {
+	t.Parallel()
+	var d duel
+	a := &act{plot: &plot{carry: 5, script: &script{traits: Traits{Setup: true, Teardown: true}}, more: vetoScenarios, kind: KindStopped}, t: t}
+	a.open()
+	launch(t, Config{Name: "lead", Etcd: a.endpoints, Capacity: 0, Timing: patient, Fault: func(at string) {
+		if at == "before commit" {
+			select {
+			case <-d.turn():
+			case <-time.After(stateTry): // as long as the commit could wait
+			}
+		}
+	}}, a.script)
+	a.begin(func(at string) {
+		if at == "before veto" {
+			d.draw()
+		}
+	})
+	for len(a.nodes) > 2 {
+		last := len(a.nodes) - 1
+		a.nodes[last].stop(errCrash)
+		a.nodes = a.nodes[:last]
+		within(t, longWait, "its share is dealt", func() bool { st := a.state(); return len(st.Members) == last && st.Proposal == nil })
+	}
+	st := a.state()
+	t.Logf("%d of %d proposals were committed", 3, st.Tried-1)
+	a.begun(20)
+	a.stop()
+	res, _ := follow(t, a.c, a.run)
+	a.check(res)
 }
 
 // vetoPoints are those of a member that ends a proposal.
@@ -240,22 +319,10 @@ func (a *act) frozen(name, point string) (p *process, still <-chan struct{}) {
 // themselves and go on. The next leader deals anew, and the one before changes nothing when it wakes up.
 func TestLeaderFrozenBetweenPromisesAndCommit(t *testing.T) {
 	t.Parallel()
-	a := &act{plot: &plot{carry: 3, script: &script{traits: Traits{Setup: true, Teardown: true}}, kind: KindStopped,
-		more: vetoScenarios}, t: t}
-	a.endpoints, _ = startStore(t)
-	var err error
-	if a.etcd, err = newEtcdClient(a.endpoints); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.etcd.Close() })
+	a := &act{plot: &plot{carry: 3, script: &script{traits: Traits{Setup: true, Teardown: true}}, kind: KindStopped, more: vetoScenarios}, t: t}
+	a.open()
 	ice, still := a.frozen("ice", "before commit")
-	for i := range a.carry {
-		a.nodes = append(a.nodes, a.carrier(fmt.Sprintf("n%d", i+1), t.TempDir()))
-	}
-	a.c = client(t, a.nodes[0])
-	a.run = submitWith(t, a.c, consolidated(t, fmt.Sprintf(`{"scenarios":{
-		"main":{"executor":"constant-arrival-rate","rate":%d,"duration":"%ds","preAllocatedVUs":6,"gracefulStop":"0s"}%s}}`, mainRate, mainLength, a.more)), a.flags)
-	a.begun(20)
+	a.begin(nil)
 	gone := a.nodes[2]
 	gone.stop(errCrash)
 	a.nodes = a.nodes[:2]
