@@ -95,6 +95,7 @@ func (e *Engine) Released() []executor.Handover {
 				slots[h.Slot] = r
 			}
 			r.by = append(r.by, i)
+			r.At = max(r.At, h.At)
 			if began := e.opts.Scenarios[i].StartTime; began < from && began > r.since {
 				r.since, r.Next = began, h.Next
 			}

@@ -49,9 +49,8 @@ type arrival struct {
 	warned      bool
 	initialised int
 	leavers     []*server
-	released    map[int]int64
+	released    map[int]Handover
 	arrivals    []Handover
-	sheet       timesheet
 	over        bool
 	final       time.Duration // what was reached then
 }
@@ -66,7 +65,7 @@ type vacancy struct {
 func newArrival(b *base, e Epoch) *arrival {
 	a := &arrival{
 		base: b, due: b.scenario.ArrivalSchedule(), opens: e.From, excused: -1,
-		vacant: map[int]*vacancy{}, servers: map[int]*server{}, released: map[int]int64{},
+		vacant: map[int]*vacancy{}, servers: map[int]*server{}, released: map[int]Handover{},
 	}
 	a.line.last = e.Number
 	a.take(e)
@@ -160,7 +159,6 @@ func (e *arrival) close() {
 	reached := e.reached()
 	for slot, s := range e.servers {
 		s.cut()
-		e.sheet.change(&s.use, unused, max(s.since, e.Clock.Now()))
 		if s.busy || s.making { // given up: it may be in use for ever
 			continue
 		}
@@ -169,7 +167,7 @@ func (e *arrival) close() {
 		}
 		if s.leaving {
 			e.Pool.Release(e.offset + slot)
-			e.released[slot] = s.next
+			e.released[slot] = e.handover(s)
 		} else {
 			e.vacant[slot] = &vacancy{next: s.next}
 		}
@@ -372,7 +370,7 @@ func (e *arrival) take(epoch Epoch) {
 
 // gain makes sure of an own slot's server or vacancy.
 func (e *arrival) gain(slot int, v vacancy) {
-	v.next = max(v.next, e.released[slot]) // it may come back from a node that never began it
+	v.next = max(v.next, e.released[slot].Next) // it may come back from a node that never began it
 	delete(e.released, slot)
 	for _, s := range e.leavers {
 		if s.slot == slot { // it has not been let go: nobody else can have it
@@ -427,9 +425,7 @@ func (e *arrival) recruit(ctx context.Context) {
 			continue
 		}
 		s := e.hire(ctx, slot)
-		if e.manned {
-			e.sheet.change(&s.use, waiting, s.since)
-		} else {
+		if !e.manned {
 			e.free.push(s)
 		}
 	}
@@ -440,7 +436,7 @@ func (e *arrival) hire(ctx context.Context, slot int) *server {
 	v := e.vacant[slot]
 	delete(e.vacant, slot)
 	s := &server{
-		slot: slot, next: v.next, since: max(v.since, e.begins()),
+		slot: slot, next: v.next,
 		work: make(chan arrivalTask, 1), making: true, fresh: e.manned,
 	}
 	s.ctx, s.cut = context.WithCancel(ctx)
@@ -551,6 +547,11 @@ func (e *arrival) letGo() {
 	}
 	e.mu.Lock()
 	for _, s := range gone {
-		e.released[s.slot] = s.next
+		e.released[s.slot] = e.handover(s)
 	}
+}
+
+// handover is what the next node has to know of a server's slot.
+func (e *arrival) handover(s *server) Handover {
+	return Handover{Slot: e.offset + s.slot, Next: s.next}
 }

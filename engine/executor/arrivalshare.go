@@ -73,7 +73,7 @@ func (e *arrival) Receive(slots []Handover) {
 func (e *arrival) Released() []Handover {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return handovers(e.released, e.offset)
+	return handovers(e.released)
 }
 
 // Marks are none: iterations are bound to times.
@@ -98,7 +98,6 @@ func (e *arrival) Ledger() Ledger {
 	l := e.ledger()
 	l.Completed, l.Interrupted = ended.Completed, ended.Interrupted // no more than have started
 	l.Reached = e.reached()
-	l.Handover = e.sheet.waiting.total(max(0, e.Clock.Now()))
 	return l
 }
 

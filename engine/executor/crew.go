@@ -50,7 +50,7 @@ type crew struct {
 	running  int             // goroutines of loopers
 	cuts     []*looper       // released, with a last iteration that is to be cut
 	leavers  []*looper       // slots to be let go as soon as they have ended
-	released map[int]int64   // by slot, the next iteration number
+	released map[int]Handover
 	sheet    timesheet
 	more     chan struct{} // closed when marks are raised
 	over     bool          // Run has returned
@@ -64,7 +64,7 @@ type crew struct {
 func newCrew(b *base, p plan) *crew {
 	return &crew{
 		base: b, plan: p, rest: forever, part: b.scenario.GracefulStop,
-		of: map[int]*looper{}, released: map[int]int64{}, more: make(chan struct{}),
+		of: map[int]*looper{}, released: map[int]Handover{}, more: make(chan struct{}),
 	}
 }
 
@@ -121,19 +121,22 @@ func (c *crew) complete(halted bool) bool {
 	return halted || !c.Marked && c.counted() && c.count > 0
 }
 
-// halt ends looping for all: at the regular end exactly, when that is why.
+// halt ends looping for all: at the regular end exactly, when that is why. On a node that is stopped since its share has
+// been handed over, last iterations are none the less what VUs do until they end.
 func (c *crew) halt(ctx context.Context, now time.Duration) time.Duration {
 	now = max(now, c.Clock.Now())
 	end := now
 	if c.expired {
 		end = c.ends()
-		c.update(ctx, end) // the steps of a ramp at its very end belong to it
 	}
+	c.update(ctx, end) // the steps of a ramp at its very end belong to it, and slots may have left
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.alive(now)
 	for _, l := range c.of {
-		l.book(unused, max(l.since, end))
+		if c.expired || !c.departing() || !l.ending() {
+			l.book(unused, max(l.since, end))
+		}
 	}
 	return now
 }
@@ -179,11 +182,28 @@ func (c *crew) holdsNext(now time.Duration) time.Duration {
 }
 
 func (c *crew) planNext(now time.Duration) time.Duration {
-	next := c.plan.next(now-c.begins(), c.slots)
-	if next == Never || c.stopping.Load() {
+	next := Never
+	if !c.stopping.Load() {
+		next = c.plan.next(now-c.begins(), c.slots)
+	}
+	if slots := c.endingSlots(); len(slots) > 0 {
+		next = min(next, c.plan.next(now-c.begins(), slots))
+	}
+	if next == Never {
 		return Never
 	}
 	return addTimes(c.begins(), next)
+}
+
+// endingSlots are those that have left, and whose VUs are in their last iterations, ascending.
+func (c *crew) endingSlots() (slots []int) {
+	for _, l := range c.leavers {
+		if l.ending() {
+			slots = append(slots, l.slot)
+		}
+	}
+	slices.Sort(slots)
+	return slots
 }
 
 // take makes the slots of an epoch the own ones; crew.mu is held.
@@ -226,7 +246,7 @@ func (c *crew) gain(e Epoch, slot int, first, awaited bool, next int64) {
 		crew: c, slot: slot, gained: !first || e.From > 0, awaited: awaited, since: e.From,
 		untouched: e.From <= c.begins(),
 	}
-	next = max(next, c.released[slot]) // it may come back from a node that never began it
+	next = max(next, c.released[slot].Next) // it may come back from a node that never began it
 	if !awaited && !l.untouched {
 		next = max(next, c.trade.beyond(e.Number)) // or from one that nobody can ask any more
 	}
@@ -241,7 +261,7 @@ func (c *crew) gain(e Epoch, slot int, first, awaited bool, next int64) {
 func (c *crew) depart(l *looper, at time.Duration) {
 	l.leaving, l.held = true, false
 	if !l.running || len(c.slots) > 0 || !c.trade.owes() {
-		c.release(l, at, c.part)
+		c.dismiss(l, at)
 	}
 	c.leavers = append(c.leavers, l)
 }
@@ -271,6 +291,10 @@ func (c *crew) welcome(ctx context.Context) {
 			return len(c.line.queue) == 0
 		}
 		l.awaited = false
+		if h.Lost {
+			h.At = c.Clock.Now() // nobody knows for how long it ran there
+		}
+		l.since = max(l.since, h.At)
 		if !l.untouched { // what was handed over may be the count of a scenario before
 			l.n.Store(max(l.n.Load(), c.handed(h)))
 		}
@@ -311,7 +335,7 @@ func (c *crew) hold(ctx context.Context, now time.Duration) {
 		switch parts := held != nil && !keep[slot]; {
 		case parts && !l.held:
 			l.held = true
-			c.release(l, max(held.From, l.since), c.part)
+			c.dismiss(l, max(held.From, l.since))
 		case !parts && l.held:
 			l.held = false
 			if slot < c.count {
@@ -323,12 +347,13 @@ func (c *crew) hold(ctx context.Context, now time.Duration) {
 
 // follow starts and releases VUs as the plan has it at now.
 func (c *crew) follow(ctx context.Context, now time.Duration) {
-	if c.stopping.Load() && !c.expired {
-		return // a scenario that was stopped gives its iterations the time for that
-	}
 	t := min(now-c.begins(), c.regular)
 	from, to := c.count, c.plan.count(t)
 	c.count = to
+	c.followEnding(from, to, t)
+	if c.stopping.Load() && !c.expired {
+		return // a scenario that was stopped gives its iterations the time for that
+	}
 	lo, _ := slices.BinarySearch(c.slots, min(from, to))
 	hi, _ := slices.BinarySearch(c.slots, max(from, to))
 	for _, slot := range c.slots[lo:hi] {
@@ -341,17 +366,40 @@ func (c *crew) follow(ctx context.Context, now time.Duration) {
 	}
 }
 
+// followEnding books for VUs that have left whether the plan, which had from VUs before, has them loop at t: as long as
+// their last iterations go on, that is here.
+func (c *crew) followEnding(from, to int, t time.Duration) {
+	if from == to {
+		return
+	}
+	use := looping
+	if to < from {
+		use = unused
+	}
+	for _, l := range c.leavers {
+		if l.ending() && l.slot >= min(from, to) && l.slot < max(from, to) {
+			l.since = max(l.since, addTimes(c.begins(), c.plan.since(l.slot, t)))
+			l.book(use, l.since)
+		}
+	}
+}
+
 // start lets a VU loop from at on. One that is in its last iteration goes on afterwards as if nothing had been.
 func (c *crew) start(ctx context.Context, l *looper, at time.Duration) {
-	if c.stopping.Load() || l.held || l.leaving || l.wanted.Load() && l.running {
+	if c.stopping.Load() || l.leaving || l.wanted.Load() && l.running {
 		return
 	}
 	if l.use == unused {
 		l.since = max(l.since, at)
 	}
-	if l.awaited {
-		l.book(waiting, l.since)
+	if l.held {
+		if l.ending() {
+			l.book(looping, l.since)
+		}
 		return
+	}
+	if l.awaited {
+		return // for as long as it is at work elsewhere, that is accounted for there
 	}
 	l.wanted.Store(true)
 	if c.trade.ended(l) {
@@ -374,11 +422,23 @@ func (c *crew) spawn(ctx context.Context, l *looper) {
 	c.all.Go(func() { l.run(ctx) })
 }
 
-// release lets a VU end its iteration, which is cut after the grace.
+// dismiss lets a VU end whose slot leaves this node. Its last iteration is time in which it loops, and does so here.
+func (c *crew) dismiss(l *looper, at time.Duration) {
+	if !l.ending() {
+		l.book(unused, max(l.since, at))
+	}
+	c.letEnd(l, at, c.part)
+}
+
+// release lets a VU end its iteration, which is cut after the grace; it does not count as looping any more.
 func (c *crew) release(l *looper, at, grace time.Duration) {
+	l.book(unused, max(l.since, at))
+	c.letEnd(l, at, grace)
+}
+
+func (c *crew) letEnd(l *looper, at, grace time.Duration) {
 	l.wanted.Store(false)
 	l.warming = false
-	l.book(unused, max(l.since, at))
 	l.since = max(l.since, at)
 	switch {
 	case !l.running:
@@ -434,7 +494,7 @@ func (c *crew) letGo() {
 	}
 	c.mu.Lock()
 	for _, l := range gone {
-		c.released[l.slot] = l.n.Load()
+		c.released[l.slot] = Handover{Slot: c.offset + l.slot, Next: l.n.Load(), At: l.since}
 		delete(c.of, l.slot)
 	}
 }

@@ -22,6 +22,8 @@ type Epoch struct {
 type Handover struct {
 	Slot int   `json:"slot"` // in the row of the whole test
 	Next int64 `json:"next"` // the VU's next iteration number in its scenario
+	// At is until when on the run's clock the time of a VU that loops is accounted for there; 0 is until its epoch began.
+	At time.Duration `json:"at,omitempty"`
 	// Lost says that the node ended without a word of how far the VU had come; Next is then no more than what marks say.
 	Lost bool `json:"lost,omitempty"`
 }
@@ -48,9 +50,10 @@ type Ledger struct {
 	// Reached is the moment on the run's clock up to which every own iteration that was due has been begun, dropped or
 	// lost (arrival-rate executors).
 	Reached time.Duration `json:"reached,omitempty"`
-	// Active is for how many seconds VUs were looping while they were meant to, all VUs together (looping executors).
+	// Active is for how many seconds VUs were looping while they were meant to, all VUs together (looping executors). A VU
+	// that leaves is looping here until its last iteration has ended.
 	Active float64 `json:"active,omitempty"`
-	// Handover is for how many seconds VUs that were to start here waited for another node to let them go, or to be
-	// initialised.
+	// Handover is for how many seconds VUs that loop here ran nowhere before: they were passed on, or made ready. What a
+	// VU waits is counted when it runs; before, or when that never comes, it is in no class (looping executors).
 	Handover float64 `json:"handover,omitempty"`
 }

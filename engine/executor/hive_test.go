@@ -503,6 +503,9 @@ func (n *nest) judge() {
 		if short := planned - spent - n.empty; short < 0 && n.s.Executor == ConstantVUs || short > slack {
 			t.Errorf("%v s active, %v s handed over, %v without a node: %v short of the planned %v", all.Active, all.Handover, n.empty, short, planned)
 		}
+		if took := time.Duration(all.Handover * float64(time.Second)); took > slack {
+			t.Errorf("%v were handed over, want no more than %v: last iterations are no part of that", took, slack)
+		}
 		if spent > planned {
 			t.Errorf("%v were spent of %v planned", spent, planned)
 		}

@@ -391,7 +391,7 @@ func TestEmptyShareWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantTook(t, time.Since(f.began), 4*time.Second) // the iterations of 3 s to 4 s have ended
-		if got, want := a.Released(), []Handover{{Slot: 0, Next: 4}, {Slot: 1, Next: 4}}; !slices.Equal(got, want) {
+		if got, want := a.Released(), []Handover{{Slot: 0, Next: 4, At: 4 * time.Second}, {Slot: 1, Next: 4, At: 4 * time.Second}}; !slices.Equal(got, want) {
 			t.Fatalf("released %v, want %v", got, want)
 		}
 		time.Sleep(250 * time.Millisecond)
@@ -400,7 +400,7 @@ func TestEmptyShareWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		la, lb := a.Ledger(), b.Ledger()
-		if la.Active != 7 || lb.Active != 11.5 || lb.Handover != 1.5 {
+		if la.Active != 8 || lb.Active != 11.5 || lb.Handover != 0.5 {
 			t.Errorf("looped for %v s and %v s, handed over for %v s", la.Active, lb.Active, lb.Handover)
 		}
 		if n := f.upTo(0); n != 10 {

@@ -34,6 +34,9 @@ type looper struct {
 	cutAt     time.Duration // when the last iteration is to be cut
 }
 
+// ending reports that a VU that is to end is still in its last iteration; crew.mu is held.
+func (l *looper) ending() bool { return l.inside && !l.blocked && (l.leaving || l.held) }
+
 // run loops for as long as the VU is wanted; a VU that is wanted again after it was cut loops with a new
 // context.
 func (l *looper) run(ctx context.Context) {
@@ -96,6 +99,10 @@ func (l *looper) leave() {
 	if l.inside {
 		c.active.Add(-1)
 		l.inside = false
+		if l.leaving || l.held { // up to now its last iteration kept it looping here
+			l.since = max(l.since, c.Clock.Now())
+			l.book(unused, l.since)
+		}
 	}
 	if l.may() { // it was cut and goes on, or has nothing left to do
 		l.since = max(l.since, c.Clock.Now())
@@ -170,6 +177,9 @@ func (l *looper) book(to usage, at time.Duration) {
 	at = min(at, l.crew.ends())
 	if l.use == briefly && at-l.since <= moment {
 		l.crew.sheet.change(&l.use, looping, l.since)
+	}
+	if l.use == waiting && to == looping && at > l.since {
+		l.crew.sheet.wait(l.since, at)
 	}
 	l.crew.sheet.change(&l.use, to, at)
 }

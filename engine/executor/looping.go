@@ -103,7 +103,7 @@ func (t *endless) Ledger() Ledger {
 	now := max(0, min(t.Clock.Now(), t.ends()))
 	t.alive(now)
 	l.Active = t.sheet.looping.total(now)
-	l.Handover = t.sheet.waiting.total(now)
+	l.Handover = t.sheet.waited.total(now)
 	return l
 }
 

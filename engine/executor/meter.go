@@ -41,13 +41,13 @@ type usage int8
 const (
 	unused  usage = iota // it is not meant to loop, or kept from it
 	briefly              // it is kept from it, and may be back in a moment
-	waiting              // it is to loop here, and is not ready
+	waiting              // it is to loop here, and is not ready: that counts once it loops
 	looping
 )
 
 // timesheet is what the time of all VUs of a scenario goes to.
 type timesheet struct {
-	waiting, looping meter
+	waited, looping meter
 }
 
 // change books a VU's change from one use to another at a moment on the run's clock.
@@ -55,21 +55,17 @@ func (s *timesheet) change(from *usage, to usage, at time.Duration) {
 	if *from == to {
 		return
 	}
-	if m := s.meter(*from); m != nil {
-		m.end(at)
+	if *from == looping {
+		s.looping.end(at)
 	}
-	if m := s.meter(to); m != nil {
-		m.start(at)
+	if to == looping {
+		s.looping.start(at)
 	}
 	*from = to
 }
 
-func (s *timesheet) meter(u usage) *meter {
-	switch u {
-	case waiting:
-		return &s.waiting
-	case looping:
-		return &s.looping
-	}
-	return nil
+// wait books what a VU has waited before it looped.
+func (s *timesheet) wait(from, until time.Duration) {
+	s.waited.start(from)
+	s.waited.end(until)
 }

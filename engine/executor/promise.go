@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -65,15 +66,12 @@ func (c *crew) Receive(slots []Handover) {
 func (c *crew) Released() []Handover {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return handovers(c.released, c.offset)
+	return handovers(c.released)
 }
 
-// handovers lists slots, counted from the scenario's base, with their next iterations.
-func handovers(released map[int]int64, offset int) []Handover {
-	list := make([]Handover, 0, len(released))
-	for slot, next := range released {
-		list = append(list, Handover{Slot: offset + slot, Next: next})
-	}
+// handovers lists what was released.
+func handovers(released map[int]Handover) []Handover {
+	list := slices.Collect(maps.Values(released))
 	slices.SortFunc(list, func(a, b Handover) int { return a.Slot - b.Slot })
 	return list
 }

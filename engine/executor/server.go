@@ -22,8 +22,6 @@ type server struct {
 	awaited    bool // it leaves before another node has let it go
 	fresh      bool // it was not made before the start
 	grown      bool // it was made since no VU was free
-	use        usage
-	since      time.Duration // when the slot came
 	cutAt      time.Duration
 	prev, link *server // neighbours among the free ones
 	free       bool
@@ -107,7 +105,6 @@ func (e *arrival) made(s *server, ready bool) bool {
 	if s.grown {
 		e.growing = false
 	}
-	e.sheet.change(&s.use, unused, max(s.since, e.Clock.Now()))
 	if ready && s.fresh {
 		e.initialised++
 	}
