@@ -30,7 +30,7 @@ type ScenarioLedger struct {
 	Unknown     float64            `json:"unknown,omitempty"`   // perhaps begun by a node that was lost
 	Cancelled   float64            `json:"cancelled,omitempty"` // not begun when the run was stopped
 	Active      float64            `json:"active,omitempty"`    // VU-seconds in which VUs looped
-	Handover    float64            `json:"handover,omitempty"`  // VU-seconds in which VUs moved between nodes
+	Handover    float64            `json:"handover,omitempty"`  // VU-seconds in which VUs that had moved ran nowhere, before they did
 	Pending     float64            `json:"pending,omitempty"`   // under way or still to come, while the run is not over
 }
 
@@ -145,13 +145,13 @@ func NewLedger(in LedgerInput) (ledger []ScenarioLedger, warnings []string) {
 	return ledger, b.warnings
 }
 
-// Loss is the part of the plan, from 0 to 1, that is lost or unknown: over all scenarios that count iterations, or over
-// all that count VU-seconds, whichever is more.
+// Loss is the part of the plan, from 0 to 1, that was not sent, or nobody knows, since nodes were lost or VUs moved: lost,
+// unknown and handover, over all scenarios that count iterations, or over all that count VU-seconds, whichever is more.
 func Loss(ledger []ScenarioLedger) float64 {
 	planned, missing := map[string]float64{}, map[string]float64{}
 	for _, l := range ledger {
 		planned[l.Unit] += l.Planned
-		missing[l.Unit] += l.Lost + l.Unknown
+		missing[l.Unit] += l.Lost + l.Unknown + l.Handover
 	}
 	most := 0.0
 	for unit, n := range missing {

@@ -182,6 +182,28 @@ func TestLedger(t *testing.T) {
 			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 4})},
 		}}, hive.ScenarioLedger{Planned: 20, Active: 18.5, Handover: 0.5, Lost: 1, Completed: 0}, ""},
 
+		// Node 1 hands its VU over at 5 s, ends its last iteration at 8 s, and node 0 starts it at 8.1 s.
+		{"VUs loop, one ends a long iteration where it was", loop, in{Over: true, Lives: []hive.Life{
+			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Active: 11.9, Handover: 0.1})},
+			{Stints: first(1), Replaced: true, Until: 5 * second, Final: true, Ledgers: ledgers(executor.Ledger{Active: 8})},
+		}}, hive.ScenarioLedger{Planned: 20, Active: 19.9, Handover: 0.1}, ""},
+
+		{"the same, and the last word of where it was has yet to come", loop, in{Lives: []hive.Life{
+			{Stints: survivor, Ledgers: ledgers(executor.Ledger{Active: 11.9, Handover: 0.1})},
+			{Stints: first(1), Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 7.2})},
+		}}, hive.ScenarioLedger{Planned: 20, Active: 19.1, Handover: 0.1, Pending: 0.8}, ""},
+
+		{"the same, and it never comes", loop, in{Over: true, Lives: []hive.Life{
+			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Active: 11.9, Handover: 0.1})},
+			{Stints: first(1), Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 7.2})},
+		}}, hive.ScenarioLedger{Planned: 20, Active: 19.1, Handover: 0.1, Lost: 0.8}, ""},
+
+		// Node 1 dies at 4 s, and its VU is never initialised on node 0.
+		{"VUs loop, one never again", loop, in{Over: true, Lives: []hive.Life{
+			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Active: 10})},
+			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 4})},
+		}}, hive.ScenarioLedger{Planned: 20, Active: 14, Lost: 6}, ""},
+
 		{"VUs loop, under way", loop, in{Lives: []hive.Life{
 			{Stints: survivor, Ledgers: ledgers(executor.Ledger{Active: 7, Reached: 6 * second})},
 			{Stints: first(1), Gone: true, Proven: 4 * second, Replaced: true, Until: 5 * second, Ledgers: ledgers(executor.Ledger{Active: 3})},
@@ -262,6 +284,7 @@ func TestLoss(t *testing.T) {
 		{"all well", []hive.ScenarioLedger{{Unit: hive.UnitIterations, Planned: 10, Completed: 10}}, 0},
 		{"lost and unknown, over all scenarios", []hive.ScenarioLedger{
 			{Unit: hive.UnitIterations, Planned: 30, Lost: 2}, {Unit: hive.UnitIterations, Planned: 70, Unknown: 3}}, 0.05},
+		{"handed over", []hive.ScenarioLedger{{Unit: hive.UnitVUSeconds, Planned: 360, Active: 285, Lost: 15, Handover: 60}}, 75. / 360},
 		{"units are not mixed", []hive.ScenarioLedger{
 			{Unit: hive.UnitIterations, Planned: 1000, Lost: 10}, {Unit: hive.UnitVUSeconds, Planned: 10, Lost: 1}}, 0.1},
 		{"no plan", []hive.ScenarioLedger{{Unit: hive.UnitVUSeconds, Lost: 1}}, 1},
@@ -601,6 +624,109 @@ func TestLedgerOfPerVUIterationsNeverContradictsTheTruth(t *testing.T) {
 			}
 			if known, begun := l.Completed+l.Interrupted, float64(begun); known > begun || begun > known+l.Unknown {
 				t.Fatalf("%g were begun, but the ledger says %g and %g unknown: %+v", begun, known, l.Unknown, l)
+			}
+		})
+	}
+}
+
+// body is one VU of a run whose VUs loop, and where it is.
+type body struct {
+	node         int           // whose iterations it runs, or that makes it ready
+	next         int           // whose it is to be when its iteration ends; -1 for nobody's
+	free         time.Duration // since when it runs nowhere; -1 while it runs
+	ready, ended time.Duration // when it will run, or end its last iteration
+}
+
+// However VUs move between nodes that drain, make them ready and die, a VU's time is active where it ran as far as that was
+// reported, handed over where it ran in the end, and lost otherwise; all of it makes up the plan.
+func TestLedgerOfLoopingVUsNeverContradictsTheTruth(t *testing.T) {
+	const step = 10 * time.Millisecond
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 7))
+			s := executor.Scenario{Name: "loop", Executor: executor.ConstantVUs, VUs: 12, Duration: 30 * second}
+			in := hive.LedgerInput{Scenarios: []executor.Scenario{s}, Over: true}
+			nodes := 3 + rng.IntN(4)
+			counts, reports := make([]executor.Ledger, nodes), make([]executor.Ledger, nodes)
+			gone := make([]bool, nodes)
+			bodies := make([]body, s.VUs)
+			for slot := range bodies {
+				bodies[slot] = body{node: slot % nodes, next: -1, free: -1}
+			}
+			another := func() int {
+				for {
+					if n := rng.IntN(nodes); !gone[n] {
+						return n
+					}
+				}
+			}
+			worked := 0.0 // for how long VUs ran
+			for now := time.Duration(0); now < s.Duration; now += step {
+				for slot := range bodies {
+					v := &bodies[slot]
+					switch {
+					case v.free < 0 && v.next >= 0 && now >= v.ended: // its last iteration is over
+						v.node, v.next, v.free, v.ready = v.next, -1, now, now+time.Duration(rng.IntN(3000))*time.Millisecond
+					case v.free >= 0 && now >= v.ready: // its new node has it
+						counts[v.node].Handover += (now - v.free).Seconds()
+						v.free = -1
+					}
+					if v.free < 0 {
+						counts[v.node].Active += step.Seconds()
+						worked += step.Seconds()
+					}
+				}
+				for n := range counts {
+					if !gone[n] && rng.IntN(50) == 0 {
+						reports[n] = counts[n]
+					}
+				}
+				switch rng.IntN(200) {
+				case 0: // some VUs move between living nodes
+					for slot := range bodies {
+						if v := &bodies[slot]; v.free < 0 && v.next < 0 && rng.IntN(3) == 0 {
+							v.next, v.ended = another(), now+time.Duration(rng.IntN(5000))*time.Millisecond
+						}
+					}
+				case 1: // a node dies: nobody knows until when its VUs ran, and others begin with them a while later
+					dead := another()
+					if alive := slices.DeleteFunc(slices.Clone(gone), func(gone bool) bool { return gone }); len(alive) == 1 {
+						continue
+					}
+					gone[dead] = true
+					for slot := range bodies {
+						v := &bodies[slot]
+						if v.next == dead {
+							v.next = another()
+						}
+						if v.node == dead {
+							word := now + time.Duration(rng.IntN(2000))*time.Millisecond
+							*v = body{node: max(v.next, 0), next: -1, free: word, ready: word + time.Duration(rng.IntN(3000))*time.Millisecond}
+							if gone[v.node] {
+								v.node = another()
+							}
+						}
+					}
+				}
+			}
+			for n := range nodes {
+				if gone[n] {
+					in.Lives = append(in.Lives, hive.Life{Gone: true, Replaced: true, Ledgers: ledgers(reports[n])})
+				} else {
+					in.Lives = append(in.Lives, hive.Life{Final: true, Ledgers: ledgers(counts[n])})
+				}
+			}
+			ledger, warnings := hive.NewLedger(in)
+			l := ledger[0]
+			if len(warnings) > 0 || math.Abs(total(l)-l.Planned) > 1e-6 {
+				t.Fatalf("%+v sums to %g; warnings: %q", l, total(l), warnings)
+			}
+			if missing := l.Lost + l.Handover; l.Active > worked+1e-6 || missing < l.Planned-worked-1e-6 || l.Lost < 0 {
+				t.Fatalf("VUs ran for %g of %g s, and the ledger says %+v", worked, l.Planned, l)
+			}
+			closed, _ := hive.NewLedger(settled(in))
+			if got := closed[0]; !reflect.DeepEqual(rounded(got), rounded(l)) {
+				t.Fatalf("with closed accounts the ledger is %+v, want %+v", got, l)
 			}
 		})
 	}

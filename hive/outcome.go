@@ -70,7 +70,8 @@ func (d *driver) placeNotes(res *Result) (notes []string) {
 	return notes
 }
 
-// doubt makes a run inconclusive that passed although more of its plan was lost or is unknown than its policy allows.
+// doubt makes a run inconclusive that passed although more of its plan was lost, handed over or is unknown than its policy
+// allows.
 func (d *driver) doubt(res *Result) {
 	first := res.Failure
 	if first != nil || d.marked() != nil || len(res.Failed) > 0 {
@@ -81,17 +82,18 @@ func (d *driver) doubt(res *Result) {
 	if loss <= limit {
 		return
 	}
-	var lost, unknown []string
-	for _, l := range res.Ledger {
-		if l.Lost > 0 {
-			lost = append(lost, fmt.Sprintf("%s %.6g %s", l.Scenario, l.Lost, l.Unit))
+	missing := func(class func(ScenarioLedger) float64) string {
+		var parts []string
+		for _, l := range res.Ledger {
+			if n := class(l); n > 0 {
+				parts = append(parts, fmt.Sprintf("%s %.6g %s", l.Scenario, n, l.Unit))
+			}
 		}
-		if l.Unknown > 0 {
-			unknown = append(unknown, fmt.Sprintf("%s %.6g %s", l.Scenario, l.Unknown, l.Unit))
-		}
+		return orDefault(strings.Join(parts, ", "), "nothing")
 	}
-	res.Failure = Failf(KindInconclusive, "%.3g%% of the plan was lost or is unknown, and %.3g%% is allowed (--max-loss); lost: %s; unknown: %s",
-		100*loss, 100*limit, orDefault(strings.Join(lost, ", "), "nothing"), orDefault(strings.Join(unknown, ", "), "nothing"))
+	res.Failure = Failf(KindInconclusive, "%.3g%% of the plan was lost, handed over or is unknown, and %.3g%% is allowed (--max-loss); lost: %s; handover: %s; unknown: %s",
+		100*loss, 100*limit, missing(func(l ScenarioLedger) float64 { return l.Lost }),
+		missing(func(l ScenarioLedger) float64 { return l.Handover }), missing(func(l ScenarioLedger) float64 { return l.Unknown }))
 }
 
 // began says whether the run came as far as setup or load; before that there

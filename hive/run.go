@@ -47,8 +47,8 @@ type Flags struct {
 type Policy struct {
 	OnNodeLoss LossPolicy   `json:"onNodeLoss,omitempty"` // rebalance
 	OnOutage   OutagePolicy `json:"onOutage,omitempty"`   // skip
-	// MaxLoss is the part of the plan (0 to 1) that may be lost or unknown before the verdict is inconclusive: 0.01.
-	// It is a pointer since 0 means that nothing may.
+	// MaxLoss is the part of the plan (0 to 1) that may be lost, handed over or unknown before the verdict is
+	// inconclusive: 0.01. It is a pointer since 0 means that nothing may.
 	MaxLoss *float64 `json:"maxLoss,omitempty"`
 	// Reserve is how many of the largest nodes the hive must be able to lose and still carry the test: 0.
 	Reserve int `json:"reserve,omitempty"`

@@ -40,7 +40,7 @@ const (
 	KindPanic           Kind = "panic"            // the engine broke
 	KindCapacity        Kind = "capacity"         // the test is larger than the hive
 	KindTimeout         Kind = "timeout"          // a phase did not end in time
-	KindInconclusive    Kind = "inconclusive"     // more of the plan was lost or is unknown than --max-loss allows
+	KindInconclusive    Kind = "inconclusive"     // more of the plan was not sent, or may not have been, than --max-loss allows
 	KindEngine          Kind = "engine"           // an engine broke down or was stopped, while its node lives on
 	KindEngineMemory    Kind = "engine-memory"    // the same, because it used too much memory, and would again
 	KindOutage          Kind = "outage"           // the whole hive was down, and the run was not to go on

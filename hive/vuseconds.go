@@ -42,7 +42,7 @@ func (a *account) vuSeconds() {
 	a.Active = max(0, planned-a.Handover-a.Lost-a.Cancelled-a.Pending)
 }
 
-// livesSeconds adds up for how long the VUs of all lives looped or were moving.
+// livesSeconds adds up for how long the VUs of all lives looped, and for how long VUs that then looped had been waited for.
 func (a *account) livesSeconds() {
 	for _, life := range a.Lives {
 		l := a.last(life)
@@ -94,7 +94,8 @@ func plannedBetween(scenarios []executor.Scenario, i int, scales []Scale, from, 
 	return a.loopTime(slots, from, until)
 }
 
-// lostSoFar is for how long VUs were missing that belonged to lives that are gone, while the run goes on.
+// lostSoFar is for how long VUs were missing that belonged to lives that are gone, while the run goes on. It is no more
+// than about right where VUs were moving when their life ended: until they have ended, they are active elsewhere.
 func (a *account) lostSoFar() (lost float64) {
 	lost = a.settled().Missing
 	for _, life := range a.Lives {

@@ -104,7 +104,7 @@ func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg, reg: cfg.Registry, need: make(chan struct{}, 1), stop: make(chan struct{}), dead: make(chan struct{})}
 	e.store = metric.NewStore(e.reg, metric.StoreOptions{Shards: 1})
 	for _, s := range cfg.Scenarios {
-		r := row{s: s, next: map[int]int64{}, scale: s.MaxVUs()}
+		r := row{s: s, next: map[int]int64{}, scale: s.MaxVUs(), waited: map[int]time.Duration{}}
 		if arrives(s) {
 			r.due = s.ArrivalSchedule()
 		}
@@ -136,7 +136,7 @@ func (e *Engine) Kill(reason string) {
 // Init initialises the VUs of the share that the engine was made with.
 func (e *Engine) Init(ctx context.Context) error { return e.Warm(ctx, e.cfg.Share) }
 
-// Warm notes that VUs are initialised.
+// Warm notes that VUs are initialised: those of other slots do not loop.
 func (e *Engine) Warm(_ context.Context, s share.Share) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -327,16 +327,18 @@ func (e *Engine) steps(i int, ep *epoch, from, to, now time.Duration) (all []Ite
 		due := r.s.StartTime + n*Step
 		for _, local := range ep.Share.Slots(i) {
 			slot := ep.Share.Base(i) + local
-			if ep.awaits[slot] {
-				r.ledger.Handover += Step.Seconds()
+			if local >= r.scale || now-due > e.cfg.Stale {
 				continue
 			}
-			if local >= r.scale || now-due > e.cfg.Stale {
+			if ep.awaits[slot] || !e.warm.Has(slot) {
+				r.waited[slot] += Step
 				continue
 			}
 			if it, ok := e.begin(i, slot, local, ep); ok {
 				it.Due, it.Epoch, it.At = due, ep.Number, time.Now()
 				r.ledger.Active += Step.Seconds()
+				r.ledger.Handover += r.waited[slot].Seconds()
+				delete(r.waited, slot)
 				all = append(all, it)
 			}
 		}

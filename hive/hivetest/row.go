@@ -18,6 +18,7 @@ type row struct {
 	allowed executor.Marks
 	scale   int
 	ledger  executor.Ledger
+	waited  map[int]time.Duration // by slot: of VUs that are to loop and have yet to come, or to be made
 }
 
 func arrives(s executor.Scenario) bool {
