@@ -62,6 +62,7 @@ func (d *driver) changeOwners(ctx context.Context) (changed bool, err error) {
 
 // abortLost ends the run because of a lost member, as its policy wants.
 func (d *driver) abortLost(ctx context.Context, m Member, reason string) error {
+	d.tellUnfilled()
 	d.note(TimelineNodeLost, m.Name, fmt.Sprintf("node %s lost (%s) at %s; the run ends, as its policy wants", m.Name, reason, seconds(d.now())), nil)
 	return d.advanceIf(ctx, "abort", d.stillGone([]Member{m}, d.fallen()), func(s *State) {
 		d.bury(s, d.fallen())
@@ -396,7 +397,7 @@ func (d *driver) commit(ctx context.Context, fallen map[int64]string) error {
 	if err != nil {
 		return err
 	}
-	d.filling = filling{epoch: p.Epoch, told: told}
+	d.filling = d.filling.then(p.Epoch, told)
 	if d.nextRows != nil {
 		d.rows, d.nextRows = d.nextRows, nil
 	}
@@ -501,13 +502,38 @@ func (d *driver) tellCommit(p *Proposal, outs []Member, fallen map[int64]string,
 type filling struct {
 	epoch int           // 0 for none
 	told  time.Duration // since when they do, as the timeline has it
+	// first is the first of the epochs up to this one since when VUs never ran everywhere, and from when it was to be so.
+	first int
+	from  time.Duration
+}
+
+// then is the next epoch to be filled, whether this one has been or not.
+func (f filling) then(epoch int, told time.Duration) filling {
+	next := filling{epoch: epoch, told: told, first: epoch, from: told}
+	if f.epoch != 0 {
+		next.first, next.from = f.first, f.from
+	}
+	return next
+}
+
+// findFilling finds an epoch to be filled that this leader has not begun itself, or of whose beginning it had no answer.
+func (d *driver) findFilling() {
+	if d.st.Phase != Running || d.st.From <= 0 || d.filling.epoch == d.st.Epoch {
+		return
+	}
+	for _, m := range d.living() {
+		if s, ok := d.said(m); !ok || s.Whole < d.st.Epoch {
+			d.filling = d.filling.then(d.st.Epoch, d.st.From)
+			return
+		}
+	}
 }
 
 // fillingLate is how much later than that is worth an entry.
 const fillingLate = 200 * time.Millisecond
 
 // tellFilled corrects the timeline once the VUs of an epoch run everywhere, when that took longer than was told: they
-// had to be initialised, or to be let go by other nodes.
+// had to be initialised, or to be let go by other nodes. Nodes that have ended before that do not tell any more.
 func (d *driver) tellFilled() {
 	if d.filling.epoch == 0 {
 		return
@@ -515,7 +541,7 @@ func (d *driver) tellFilled() {
 	since := d.filling.told
 	for _, m := range d.living() {
 		s, ok := d.said(m)
-		if !ok || s.Whole < d.filling.epoch && s.Phase != NodeEnded {
+		if !ok || s.Whole < d.filling.epoch {
 			return
 		}
 		if s.Whole == d.filling.epoch {
@@ -523,7 +549,7 @@ func (d *driver) tellFilled() {
 		}
 	}
 	if late := since - d.filling.told; late > fillingLate {
-		d.note(TimelineEpoch, "", fmt.Sprintf("the moved VUs of epoch %d run since %s: %s after it began", d.filling.epoch, seconds(since), seconds(late)),
+		d.note(TimelineEpoch, "", fmt.Sprintf("the moved VUs of epoch %d all run on their new nodes since %s: %s after it began", d.filling.epoch, seconds(since), seconds(late)),
 			map[string]float64{"seconds": late.Seconds()})
 	}
 	d.filling = filling{}
@@ -532,15 +558,20 @@ func (d *driver) tellFilled() {
 // unfilledAfter is how long after an epoch began VUs that still do not run at the end of the load are worth an entry.
 const unfilledAfter = 5 * time.Second
 
-// tellUnfilled says at the end of the load that VUs of the last epoch never ran everywhere, though the timeline told so.
+// tellUnfilled says when the load ends, by itself or not, that VUs which moved never ran everywhere, though the timeline
+// told so.
 func (d *driver) tellUnfilled() {
-	missing := d.now() - d.filling.told
+	if d.st.Phase != Running {
+		return
+	}
+	d.tellFilled()
+	missing := min(d.now(), d.regularEnd()) - d.filling.from
 	if d.filling.epoch == 0 || missing < unfilledAfter {
 		return
 	}
-	d.note(TimelineEpoch, "", fmt.Sprintf("not all of the moved VUs of epoch %d ran until the load ended, %s after it began: they were not initialised, or not let go", d.filling.epoch, seconds(missing)),
+	d.note(TimelineEpoch, "", fmt.Sprintf("not all of the VUs that moved ran on their new nodes from epoch %d until the load ended, %s later: they were not initialised there, or not let go by others", d.filling.first, seconds(missing)),
 		map[string]float64{"seconds": missing.Seconds()})
-	d.warn("not all VUs that moved at %s ran again before the load ended: less than planned was sent", seconds(d.filling.told))
+	d.warn("not all VUs that moved at %s or later ran on their new nodes before the load ended: they were not initialised there, or not let go by others", seconds(d.filling.from))
 }
 
 // keepClock ties the run's clock to this node and writes down how far it has come.

@@ -2,6 +2,7 @@ package hive
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -90,19 +91,75 @@ func TestDeadEngineLeavesNothingReserved(t *testing.T) {
 	}
 }
 
-// VUs that moved and never ran are told of at the end, since their epoch was told as if they did.
+// VUs that moved and never ran are told of however the load ends, since their epoch was told as if they did. Their time is
+// lost, and what is lost makes the verdict of a run that ended as planned inconclusive.
 func TestVUsThatNeverRunAgainAreTold(t *testing.T) {
 	t.Parallel()
-	s := &script{warming: make(chan struct{})}
-	nodes := hiveOf(t, s, 10, 10, 10)
-	c := client(t, nodes[0])
-	run := submit(t, c, looping(t, 9, 20*time.Second, "")) // time for an epoch on a busy machine, and to miss VUs in it
-	awaitBegun(t, s, "n3", 2)
-	s.lives("n3")[0].Kill("killed by a test")
-	res, _ := follow(t, c, run)
-	if !slices.ContainsFunc(res.Warnings, func(w string) bool { return strings.HasPrefix(w, "not all VUs that moved") }) {
-		t.Errorf("the warnings are %q, want one of VUs that did not run", res.Warnings)
+	for name, tt := range map[string]struct {
+		length time.Duration
+		end    func(t *testing.T, c *Client, run string, s *script) // a while after the loss; nil waits for the end
+		want   Verdict
+	}{
+		"at the end": {length: 20 * time.Second, want: Inconclusive}, // time for an epoch on a busy machine, and to miss VUs in it
+		"when a user stops the run": {length: 5 * time.Minute, want: Aborted, end: func(t *testing.T, c *Client, run string, _ *script) {
+			if err := c.Stop(t.Context(), run, StopRequest{Mode: StopGraceful, Kind: KindStopped}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"when the script aborts": {length: 5 * time.Minute, want: Aborted, end: func(_ *testing.T, _ *Client, _ string, s *script) { close(s.abort) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{warming: make(chan struct{}), abort: make(chan struct{})}
+			nodes := hiveOf(t, s, 10, 10, 10)
+			c := client(t, nodes[0])
+			run := submit(t, c, looping(t, 9, tt.length, ""))
+			awaitBegun(t, s, "n3", 2)
+			moveInPause(t, c, nodes[0], run, nodes[2])
+			if tt.end != nil {
+				clock := nodes[0].runClock(run)
+				until := clock.Now() + unfilledAfter + time.Second
+				eventually(t, "the VUs that moved are missed", func() bool { return clock.Now() > until })
+				tt.end(t, c, run, s)
+			}
+			res, _ := follow(t, c, run)
+			if res.Verdict != tt.want {
+				t.Errorf("verdict %s: %v, want %s", res.Verdict, res.Failure, tt.want)
+			}
+			if !slices.ContainsFunc(res.Warnings, func(w string) bool { return strings.HasPrefix(w, "not all VUs that moved") }) {
+				t.Errorf("the warnings are %q, want one of VUs that did not run", res.Warnings)
+			}
+			if !slices.ContainsFunc(res.Timeline, func(e TimelineEvent) bool { return strings.HasPrefix(e.Message, "not all of the VUs that moved") }) {
+				t.Errorf("the timeline is %+v, want an entry of VUs that did not run", res.Timeline)
+			}
+			l := res.Ledger[0]
+			if l.Lost < 3*unfilledAfter.Seconds() || l.Handover > l.Lost/10 || math.Abs(l.sum()-l.Planned) > 1e-6 {
+				t.Errorf("ledger %+v: want the time of three VUs for some seconds to be lost", l)
+			}
+		})
 	}
+}
+
+// moveInPause kills a node while the run's clock stands still, so that however long it takes until others have its VUs, the
+// plan has not gone on.
+func moveInPause(t *testing.T, c *Client, n *running, run string, victim *running) {
+	t.Helper()
+	state := func(ok func(State) bool) func() bool {
+		return func() bool {
+			st, _, _, err := readState(t.Context(), n.etcd, n.keys, run)
+			return err == nil && ok(st)
+		}
+	}
+	if err := c.Pause(t.Context(), run, PauseRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run is paused", state(func(st State) bool { return st.Halt != nil && n.runClock(run).Now() >= st.Halt.At }))
+	victim.stop(errCrash)
+	eventually(t, "the VUs move", state(func(st State) bool { return len(st.Members) == 2 && st.Proposal == nil }))
+	if err := c.Resume(t.Context(), run, PauseRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run goes on", state(func(st State) bool { return st.Halt == nil }))
 }
 
 // A run that ends while nobody has any share of it still has its teardown.

@@ -181,6 +181,7 @@ func (d *driver) stopRun(ctx context.Context, r request) error {
 	if d.st.Phase != Running && d.st.Phase != Draining || d.st.Stop == StopInterrupt {
 		mode = StopInterrupt
 	}
+	d.tellUnfilled()
 	d.note(TimelineStop, "", fmt.Sprintf("stopped by %s at %s", orDefault(r.By, "a client"), seconds(d.now())), nil)
 	return d.advance(ctx, "stop", func(s *State) {
 		s.Served = r.rev

@@ -232,6 +232,7 @@ func (d *driver) recover(ctx context.Context) error {
 		if err := d.readLives(ctx); err != nil {
 			return err
 		}
+		d.findFilling()
 	}
 	return nil
 }
@@ -426,6 +427,7 @@ func (d *driver) drain(ctx context.Context, f *Failure) error {
 	if d.st.Phase == Preparing || d.st.Phase == Ready || d.st.Phase == Setup {
 		what = "the run was ended before its load began"
 	}
+	d.tellUnfilled()
 	d.note(TimelineStop, f.Node, what+": "+f.Error(), nil)
 	return d.advance(ctx, "drain", func(s *State) {
 		s.fail(f)

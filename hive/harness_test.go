@@ -44,6 +44,7 @@ type script struct {
 	warming chan struct{}                           // the initialising of VUs that move waits for it, when set
 	making  chan struct{}                           // the making of an engine waits for it, when set
 	closing chan struct{}                           // teardown waits for it, when set
+	abort   chan struct{}                           // the script aborts the test once it is closed, when set
 	late    map[string]time.Duration                // how late iterations start, by node
 	summary func([]byte) (map[string][]byte, error) // handleSummary
 
@@ -79,6 +80,25 @@ func (s *script) all() (all []hivetest.Iteration) {
 		all = append(all, list...)
 	}
 	return all
+}
+
+// aborts ends a load as exec.test.abort() does, if and when the test wants that, until the returned function is called.
+func (s *script) aborts(load context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	if s.abort == nil {
+		return func() {}
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-s.abort:
+			cancel(&Failure{Kind: KindAborted, Message: "the script aborted the test"})
+		case <-load.Done():
+		}
+	})
+	return func() {
+		cancel(nil)
+		watching.Wait()
+	}
 }
 
 func (s *script) note(node, call string) {
@@ -203,9 +223,14 @@ func (c *counter) Run(ctx context.Context, start time.Time, e executor.Epoch, se
 		pause(ctx, time.Until(start))
 		return err
 	}
-	err := c.Engine.Run(ctx, start, e, setup)
+	load, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer c.script.aborts(load, cancel)()
+	err := c.Engine.Run(load, start, e, setup)
 	how := "ended"
 	switch {
+	case ctx.Err() == nil && load.Err() != nil:
+		how, err = "aborted", context.Cause(load)
 	case errors.Is(err, hivetest.ErrInterrupted):
 		how, err = "interrupted", &Failure{Kind: KindInterrupted, Message: "interrupted"}
 	case err != nil:

@@ -50,6 +50,9 @@ func (d *driver) takeOver(ctx context.Context) error {
 	}
 	d.outage = outage{down: down, since: d.at()}
 	d.timeOutage(ctx)
+	if !down {
+		d.findFilling()
+	}
 	if d.l.first(d.id) {
 		d.noteLeader()
 	}

@@ -42,7 +42,7 @@ func (d *driver) policy() Policy {
 	return p
 }
 
-// defaultMaxLoss is the part of the plan that may be lost or unknown before a verdict counts for nothing.
+// defaultMaxLoss is the part of the plan that may be lost, handed over or unknown before a verdict counts for nothing.
 const defaultMaxLoss = 0.01
 
 func orDefaultOf[T comparable](v, otherwise T) T {
@@ -278,6 +278,17 @@ func (d *driver) restOfLost() bool {
 		}
 	}
 	return false
+}
+
+// regularEnd is when the last scenario begins no more iterations, on the run's clock.
+func (d *driver) regularEnd() (end time.Duration) {
+	for _, s := range d.opts.Scenarios {
+		if s.Regular() > math.MaxInt64-s.StartTime {
+			return math.MaxInt64
+		}
+		end = max(end, s.StartTime+s.Regular())
+	}
+	return end
 }
 
 // planEnd is when the last iteration of the plan has ended, on the run's clock.
