@@ -64,6 +64,16 @@ func TestFence(t *testing.T) {
 		if late := server.count("busy") - closed; late > 0 {
 			t.Errorf("%d requests were sent behind the closed fence", late)
 		}
+		ledgers := map[string]executor.Ledger{}
+		for i, l := range s.Ledger() {
+			ledgers[s.opts.Scenarios[i].Name] = l
+		}
+		if asleep := ledgers["asleep"]; asleep.Interrupted != 2*turn || asleep.Doubtful != 0 {
+			t.Errorf("what slept: %+v, want %d interrupted", asleep, 2*turn)
+		}
+		if hung := ledgers["hung"]; hung.Interrupted != 0 || hung.Doubtful != 2*turn {
+			t.Errorf("what was in a request: %+v, want %d of which nobody knows whether it arrived", hung, 2*turn)
+		}
 	}
 	p := s.Progress()
 	if got, want := s.count("iterations"), float64(p.Iterations); got != want {

@@ -86,6 +86,9 @@ func (v *vu) Iterate(ctx context.Context, it executor.Iteration) error {
 		return executor.ErrInterrupted
 	case interrupted && !v.aborting: // as in k6, the iteration that aborts the test counts as one
 		v.finish(began.Add(took))
+		if v.http != nil && v.http.Cut() {
+			return executor.ErrInFlight
+		}
 		return executor.ErrInterrupted
 	case err != nil && !interrupted:
 		v.eng.logException(err, it.Scenario)

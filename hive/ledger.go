@@ -27,7 +27,7 @@ type ScenarioLedger struct {
 	Interrupted float64            `json:"interrupted,omitempty"`
 	Dropped     map[string]float64 `json:"dropped,omitempty"`   // by reason
 	Lost        float64            `json:"lost,omitempty"`      // never begun, since nobody was there to
-	Unknown     float64            `json:"unknown,omitempty"`   // perhaps begun by a node that was lost
+	Unknown     float64            `json:"unknown,omitempty"`   // perhaps begun by a node that was lost, or cut off in a request
 	Cancelled   float64            `json:"cancelled,omitempty"` // not begun when the run was stopped
 	Active      float64            `json:"active,omitempty"`    // VU-seconds in which VUs looped
 	Handover    float64            `json:"handover,omitempty"`  // VU-seconds in which VUs that had moved ran nowhere, before they did
@@ -128,7 +128,7 @@ const never time.Duration = math.MaxInt64
 //
 // Each class is counted for itself. An incarnation that is gone without a final report may have begun what it had in
 // flight, what was due between its last report and its proven end, or, of counted iterations, what its marks allowed:
-// that is unknown. What was due from its end until others took over is lost. What is then left of the plan is pending
+// that is unknown, and so is what a node had begun whose lease ran out in the middle of a request. What was due from its end until others took over is lost. What is then left of the plan is pending
 // while the run is not over, cancelled when it was stopped early, and otherwise unknown, with a warning.
 func NewLedger(in LedgerInput) (ledger []ScenarioLedger, warnings []string) {
 	b := &books{LedgerInput: in, deals: deals{}}
@@ -248,6 +248,7 @@ func (a *account) livesIterations() {
 		l := a.last(life)
 		a.Completed += float64(l.Completed)
 		a.Interrupted += float64(l.Interrupted)
+		a.Unknown += float64(l.Doubtful)
 		a.Lost += float64(l.Lost)
 		if timed {
 			a.Lost -= float64(min(l.Lost, a.afterwards(life, l.Reached)))
@@ -255,7 +256,7 @@ func (a *account) livesIterations() {
 		a.drop(l.Dropped)
 		switch {
 		case life.Final:
-			a.Unknown += float64(inFlight(l)) // an engine that broke down
+			a.Unknown += float64(l.InFlight()) // an engine that broke down
 			if timed && life.Gone {
 				a.Lost += float64(a.own(life, l.Reached, min(life.end(), a.stop())))
 			}
@@ -277,9 +278,6 @@ func (a *account) drop(dropped map[string]int64) {
 	}
 }
 
-// inFlight is how many iterations had begun and not ended by a report.
-func inFlight(l executor.Ledger) int64 { return max(0, l.Started-l.Completed-l.Interrupted) }
-
 // silentArrivals accounts for what a life with an arrival rate did not report.
 func (a *account) silentArrivals(life Life, l executor.Ledger) {
 	end := life.end()
@@ -292,7 +290,7 @@ func (a *account) silentArrivals(life Life, l executor.Ledger) {
 	if !a.Over && !life.Replaced {
 		until = min(until, a.now()) // others may yet take it over
 	}
-	a.Unknown += float64(inFlight(l) + a.own(life, l.Reached, gone))
+	a.Unknown += float64(l.InFlight() + a.own(life, l.Reached, gone))
 	a.Lost += float64(a.own(life, gone, until))
 }
 
@@ -362,11 +360,11 @@ func (a *account) gaps() {
 
 // begun is how many counted iterations a silent life may have begun without reporting their end.
 func (a *account) begun(life Life, l executor.Ledger) int64 {
-	ended := l.Completed + l.Interrupted
+	ended := l.Completed + l.Interrupted + l.Doubtful
 	for _, n := range l.Dropped {
 		ended += n
 	}
-	return max(inFlight(l), a.used(life)-ended)
+	return max(l.InFlight(), a.used(life)-ended)
 }
 
 // used is how many counted iterations a life's marks allowed it to begin.

@@ -124,6 +124,16 @@ func TestLedger(t *testing.T) {
 			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Started: 90, Completed: 85, Interrupted: 5, Lost: 10, Reached: 10 * second})},
 		}}, hive.ScenarioLedger{Planned: 100, Completed: 85, Interrupted: 5, Lost: 10}, ""},
 
+		{"fenced in the middle of requests", rate, in{Over: true, Lives: []hive.Life{
+			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Started: 90, Completed: 85, Interrupted: 2, Doubtful: 3, Lost: 10, Reached: 10 * second})},
+		}}, hive.ScenarioLedger{Planned: 100, Completed: 85, Interrupted: 2, Unknown: 3, Lost: 10}, ""},
+
+		{"fenced in the middle of requests, and never heard of again", rate, in{Over: true, Lives: []hive.Life{
+			{Stints: survivor, Final: true, Ledgers: ledgers(executor.Ledger{Started: 75, Completed: 75, Reached: 10 * second})},
+			{Stints: first(1), Gone: true, Proven: 4500 * time.Millisecond, Replaced: true, Until: 5 * second,
+				Ledgers: ledgers(executor.Ledger{Started: 20, Completed: 17, Doubtful: 2, Reached: 4 * second})},
+		}}, hive.ScenarioLedger{Planned: 100, Completed: 92, Unknown: 5, Lost: 3}, ""},
+
 		{"nobody accounts for some", rate, in{Over: true}, hive.ScenarioLedger{Planned: 100, Unknown: 100},
 			"scenario rate: nobody accounts for 100 of its 100 iterations: they count as unknown"},
 

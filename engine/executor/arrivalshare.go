@@ -96,7 +96,7 @@ func (e *arrival) Ledger() Ledger {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.ledger()
-	l.Completed, l.Interrupted = ended.Completed, ended.Interrupted // no more than have started
+	l.Completed, l.Interrupted, l.Doubtful = ended.Completed, ended.Interrupted, ended.Doubtful // no more than have started
 	l.Reached = e.reached()
 	return l
 }

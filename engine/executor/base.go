@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -95,8 +96,8 @@ type base struct {
 
 // counts are what became of iterations.
 type counts struct {
-	started, completed, interrupted, lost atomic.Int64
-	dropped                               [Stalled + 1]atomic.Int64
+	started, completed, interrupted, doubtful, lost atomic.Int64
+	dropped                                         [Stalled + 1]atomic.Int64
 }
 
 // fits reports an epoch that is not of this scenario.
@@ -203,8 +204,7 @@ func (b *base) awaitEnd(all context.Context, ended <-chan struct{}) bool {
 // giveUp counts iterations that cannot be interrupted as if they had been. Their VUs are lost, and with them the test.
 func (b *base) giveUp() error {
 	b.abandoned.Store(true)
-	l := b.ledger()
-	n := l.Started - l.Completed - l.Interrupted
+	n := b.ledger().InFlight()
 	b.counts.interrupted.Add(n)
 	for range n {
 		b.Events.Ended(b.index, true)
@@ -336,12 +336,15 @@ func (b *base) iterate(ctx context.Context, vu VU, it Iteration) bool {
 		return false
 	}
 	b.Events.Ended(b.index, err != nil)
-	if err != nil {
+	switch {
+	case err == nil:
+		b.counts.completed.Add(1)
+	case errors.Is(err, ErrInFlight) && errors.Is(context.Cause(ctx), ErrFenced):
+		b.counts.doubtful.Add(1)
+	default:
 		b.counts.interrupted.Add(1)
-		return false
 	}
-	b.counts.completed.Add(1)
-	return true
+	return err == nil
 }
 
 // drop counts iterations that will not run.
@@ -363,7 +366,7 @@ func (b *base) loop(ctx context.Context, vu VU, slot int, n int64) bool {
 
 // ledger is what all executors count. What has ended is read first, so that it is never more than what has started.
 func (b *base) ledger() Ledger {
-	l := Ledger{Completed: b.counts.completed.Load(), Interrupted: b.counts.interrupted.Load(), Lost: b.counts.lost.Load()}
+	l := Ledger{Completed: b.counts.completed.Load(), Interrupted: b.counts.interrupted.Load(), Doubtful: b.counts.doubtful.Load(), Lost: b.counts.lost.Load()}
 	l.Started = b.counts.started.Load()
 	for why := range b.counts.dropped {
 		if n := b.counts.dropped[why].Load(); n > 0 {
@@ -375,6 +378,9 @@ func (b *base) ledger() Ledger {
 	}
 	return l
 }
+
+// ended is how many iterations have.
+func (c *counts) ended() int64 { return c.completed.Load() + c.interrupted.Load() + c.doubtful.Load() }
 
 // elapsed is the time since the scenario began.
 func (b *base) elapsed() time.Duration {

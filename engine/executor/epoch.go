@@ -41,10 +41,12 @@ type Marks struct {
 
 // Ledger is what became of one scenario's iterations on this node since it took part. All of it only grows.
 type Ledger struct {
-	Started     int64            `json:"started"`
-	Completed   int64            `json:"completed"`
-	Interrupted int64            `json:"interrupted"`
-	Dropped     map[string]int64 `json:"dropped,omitempty"` // by reason
+	Started     int64 `json:"started"`
+	Completed   int64 `json:"completed"`
+	Interrupted int64 `json:"interrupted"`
+	// Doubtful were cut by the fence in the middle of a request, of which nobody can say whether it arrived.
+	Doubtful int64            `json:"doubtful,omitempty"`
+	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
 	// Lost were due here and never begun, because this node was fenced or held when their time came.
 	Lost int64 `json:"lost,omitempty"`
 	// Reached is the moment on the run's clock up to which every own iteration that was due has been begun, dropped or
@@ -56,4 +58,9 @@ type Ledger struct {
 	// Handover is for how many seconds VUs that loop here ran nowhere before: they were passed on, or made ready. What a
 	// VU waits is counted when it runs; before, or when that never comes, it is in no class (looping executors).
 	Handover float64 `json:"handover,omitempty"`
+}
+
+// InFlight is how many iterations had begun and not ended.
+func (l Ledger) InFlight() int64 {
+	return max(0, l.Started-l.Completed-l.Interrupted-l.Doubtful)
 }

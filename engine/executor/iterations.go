@@ -145,7 +145,7 @@ func (e *sharedIterations) Ledger() Ledger { return e.ledger() }
 
 // Progress counts iterations.
 func (e *sharedIterations) Progress() Progress {
-	ended, total := e.counts.completed.Load()+e.counts.interrupted.Load(), e.row.Load().total
+	ended, total := e.counts.ended(), e.row.Load().total
 	elapsed, own := e.elapsed(), e.own()
 	p := e.progress(own, float64(ended)/float64(max(1, total)), fmt.Sprintf("%d VUs", own),
 		clock(elapsed, e.regular)+"/"+e.regular.String(), elapsed, counted(ended, total)+" shared iters")

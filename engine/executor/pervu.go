@@ -151,7 +151,7 @@ func (e *perVUIterations) Ledger() Ledger { return e.ledger() }
 
 // Progress counts iterations.
 func (e *perVUIterations) Progress() Progress {
-	ended := e.counts.completed.Load() + e.counts.interrupted.Load()
+	ended := e.counts.ended()
 	own, left := e.left()
 	total := int64(own) * e.scenario.Iterations
 	if e.Marked { // some of a VU's iterations may have been another node's
@@ -167,7 +167,7 @@ func (e *perVUIterations) Progress() Progress {
 
 // left is how many VUs are here and how many iterations they have not ended.
 func (e *perVUIterations) left() (own int, left int64) {
-	left = e.counts.started.Load() - e.counts.completed.Load() - e.counts.interrupted.Load()
+	left = e.counts.started.Load() - e.counts.ended()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, slot := range e.slots {

@@ -3,12 +3,16 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // ErrInterrupted is what a VU's Iterate returns, alone or wrapped, when the iteration was cut short because
 // its context ended.
 var ErrInterrupted = errors.New("executor: iteration interrupted")
+
+// ErrInFlight is ErrInterrupted for an iteration that was cut in the middle of a request: whether that arrived is not known.
+var ErrInFlight = fmt.Errorf("%w in the middle of a request", ErrInterrupted)
 
 // Iteration says which iteration a VU is to run. All numbers count from 0.
 type Iteration struct {

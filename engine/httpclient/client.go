@@ -35,6 +35,9 @@ const quiet = moment(time.Second)
 // A request that finds its idle connection closed by the server is sent again on a new one, if the server cannot
 // have acted on it or may do so twice. Cancelling ctx interrupts the exchange at any point. Callers save work by
 // passing the same ctx again and again, and time limits of single exchanges in Request.Deadline.
+//
+// The connection of an exchange that failed is reset, and so is one of HTTP/2 when ctx has ended or the server does not
+// acknowledge what it was sent: nothing of a request arrives after it was given up.
 func (c *Client) Do(ctx context.Context, req *Request, mode BodyMode, resp *Response) error {
 	resp.reset()
 	if err := req.validate(); err != nil {
@@ -78,10 +81,18 @@ func (c *Client) run(ctx context.Context, cn *conn, req *Request, mode BodyMode,
 	}
 	if cn.h2 != nil {
 		out := cn.exchange2(ctx, req, mode, &c.t.cfg, deadline, resp)
+		if out.err != nil && (ctx.Err() != nil || stalled(cn.wire.Conn)) {
+			c.forget(cn)
+			cn.reset()
+			return out
+		}
 		c.settle(cn, out.reuse)
 		return out
 	}
 	out := cn.exchange(req, mode, &c.t.cfg, resp)
+	if out.err != nil {
+		cn.wire.abandon()
+	}
 	c.release(cn, req.Affinity, out.reuse)
 	return out
 }
@@ -93,9 +104,7 @@ func (c *Client) putBack(cn *conn, a *Affinity) {
 		c.release(cn, a, true)
 		return
 	}
-	c.mu.Lock()
-	c.shared = slices.DeleteFunc(c.shared, func(o *conn) bool { return o == cn })
-	c.mu.Unlock()
+	c.forget(cn)
 	cn.close()
 }
 
@@ -281,7 +290,7 @@ func (c *Client) CloseIdle() {
 	idle := c.idle
 	c.idle = nil
 	for i := len(c.shared) - 1; i >= 0; i-- {
-		if cn := c.shared[i]; cn.h2.State().StreamsActive+cn.h2.State().StreamsReserved == 0 {
+		if cn := c.shared[i]; unused(cn.h2) {
 			idle = append(idle, cn)
 			c.shared = slices.Delete(c.shared, i, i+1)
 		}
@@ -295,7 +304,7 @@ func (c *Client) CloseIdle() {
 // Close closes all connections. Exchanges in flight fail, and so does every later one.
 func (c *Client) Close() {
 	c.mu.Lock()
-	all := append(c.idle, c.shared...)
+	all, shared := c.idle, c.shared
 	c.idle, c.shared, c.closed = nil, nil, true
 	if c.stop != nil {
 		c.stop()
@@ -307,5 +316,12 @@ func (c *Client) Close() {
 	c.mu.Unlock()
 	for _, cn := range all {
 		cn.close()
+	}
+	for _, cn := range shared {
+		if unused(cn.h2) {
+			cn.close()
+		} else {
+			cn.reset()
+		}
 	}
 }

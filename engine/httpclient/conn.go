@@ -44,6 +44,15 @@ func (cn *conn) close() {
 	_ = cn.wire.Close()
 }
 
+// reset ends the connection at once, with all that is in flight on it. Nothing that the kernel holds is sent any more.
+func (cn *conn) reset() {
+	cn.wire.abandon()
+	_ = cn.wire.Close()
+	if cn.h2 != nil {
+		_ = cn.h2.Close()
+	}
+}
+
 // outcome is how an exchange on a connection ended.
 type outcome struct {
 	err   error

@@ -76,13 +76,24 @@ func (c *Client) settle(cn *conn, reuse bool) {
 	if reuse {
 		return
 	}
-	c.mu.Lock()
-	c.shared = slices.DeleteFunc(c.shared, func(o *conn) bool { return o == cn })
-	c.mu.Unlock()
+	c.forget(cn)
 	cn.h2.SetDoNotReuse()
-	if s := cn.h2.State(); s.StreamsActive+s.StreamsReserved == 0 {
+	if unused(cn.h2) {
 		cn.close()
 	}
+}
+
+// forget lets no later exchange use an HTTP/2 connection.
+func (c *Client) forget(cn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shared = slices.DeleteFunc(c.shared, func(o *conn) bool { return o == cn })
+}
+
+// unused tells whether no exchange is on the connection or about to be.
+func unused(h2 *http2.ClientConn) bool {
+	s := h2.State()
+	return s.StreamsActive+s.StreamsReserved == 0
 }
 
 // exchange2 sends the request and reads the response over HTTP/2.

@@ -154,6 +154,9 @@ func TestHTTP2Failures(t *testing.T) {
 			t.Errorf("body %q, want what came", resp.Body)
 		}
 	}
+	if resp, err := get(t, c, srv.URL); err != nil || !resp.Reused {
+		t.Errorf("after failures: reused %v, %v", resp.Reused, err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		time.Sleep(20 * time.Millisecond)
@@ -163,8 +166,8 @@ func TestHTTP2Failures(t *testing.T) {
 	if err := c.Do(ctx, &Request{URL: mustURL(t, srv.URL+"/slow")}, BodyKeep, &resp); message(err) != "context canceled" {
 		t.Errorf("cancelled: %v", err)
 	}
-	if resp, err := get(t, c, srv.URL); err != nil || !resp.Reused {
-		t.Errorf("afterwards: reused %v, %v", resp.Reused, err)
+	if resp, err := get(t, c, srv.URL); err != nil || resp.Reused {
+		t.Errorf("after an interruption: reused %v, %v; want another connection", resp.Reused, err)
 	}
 }
 

@@ -35,10 +35,19 @@ func (w *wire) arm() {
 	_ = w.Conn.SetDeadline(w.deadline.time())
 }
 
-// abort makes reads and writes fail now and for ever. It may be called from any goroutine.
+// abort makes reads and writes fail now and for ever, and abandons the connection. It may be called from any goroutine.
 func (w *wire) abort() {
 	w.aborted.Store(true)
+	w.abandon()
 	_ = w.Conn.SetDeadline(time.Unix(1, 0))
+}
+
+// abandon makes the end of the connection a reset: what was written and has not arrived is forgotten. Otherwise the kernel
+// would go on trying to deliver a request that was given up, and succeed when a network that was down is back.
+func (w *wire) abandon() {
+	if tcp, ok := w.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 // early tells whether err comes of a deadline that is not the present one, which is then set. The second look at

@@ -25,7 +25,7 @@ func (s *State) jsAsyncRequest(args goja.FunctionCall) goja.Value {
 	case err == nil:
 		s.perform(c, func() {
 			if c.cut {
-				s.vu.Interrupt(nil)
+				s.interrupt()
 			}
 			settle(s.finish(c))
 		})
@@ -42,7 +42,9 @@ func (s *State) perform(c *call, then func()) {
 	ctx, t := s.vu.Context(), s.transport()
 	done := s.vu.Loop().Hold()
 	s.asking.Go(func() {
-		c.perform(ctx, t)
+		if c.perform(ctx, t); c.cut {
+			s.cut.Store(true) // even if nobody is left to hear of it
+		}
 		done(then)
 	})
 }

@@ -113,7 +113,7 @@ func (s *State) batchResult(keys []string, calls []*call, isArray bool) goja.Val
 	var first error
 	for i, c := range calls {
 		if c.cut {
-			s.vu.Interrupt(nil)
+			s.interrupt()
 		}
 		v, err := s.finish(c)
 		if err != nil && first == nil {

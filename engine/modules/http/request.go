@@ -57,7 +57,7 @@ func (s *State) request(method string, url, body, params goja.Value) goja.Value 
 	ctx := s.vu.Context()
 	c.perform(ctx, s.transport())
 	if c.cut {
-		s.vu.Interrupt(nil)
+		s.interrupt()
 	}
 	v, err := s.finish(c)
 	if err != nil {

@@ -2,6 +2,7 @@ package http
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/dop251/goja"
 
@@ -25,6 +26,7 @@ type State struct {
 	debug   *dumper // nil unless asked for
 
 	asking sync.WaitGroup // asynchronous requests in flight
+	cut    atomic.Bool    // a request was given up since Cut was asked last
 }
 
 func newState(r *run, vu *js.VU) *State {
@@ -43,6 +45,19 @@ func (s *State) Bytes() (sent, received int64) {
 		return 0, 0
 	}
 	return s.client.Bytes()
+}
+
+// Cut reports whether a request was interrupted since the last call. It is asked after an interruption, of which
+// asynchronous requests have had word, too: it waits for them.
+func (s *State) Cut() bool {
+	s.asking.Wait()
+	return s.cut.Swap(false)
+}
+
+// interrupt ends the iteration in whose request the VU was interrupted.
+func (s *State) interrupt() {
+	s.cut.Store(true)
+	s.vu.Interrupt(nil)
 }
 
 // endIteration makes the VU as new for the next iteration.
