@@ -48,7 +48,9 @@ func (a *agent) Run(ctx context.Context) error {
 		if now := string(kv.Value); now != id {
 			stop()
 			id, stop = now, func() {}
-			a.n.store().keepOnly(id)
+			for _, s := range a.n.keepers() {
+				s.keepOnly(id)
+			}
 			if id != "" {
 				stop = a.start(ctx, id)
 			}

@@ -26,8 +26,9 @@ const keptLives = 50
 // before it had measured: runs/<run>/<incarnation>.ckpt, in the form that
 // checkpoints have on the wire. The zero store keeps nothing.
 type store struct {
-	dir string
-	log *slog.Logger
+	dir     string
+	passing bool // the directory goes with the last run in it, and others may make one of the same name
+	log     *slog.Logger
 }
 
 // kept is a checkpoint of an earlier process.
@@ -121,6 +122,9 @@ func (s store) drop(run string) {
 	}
 	if err := os.RemoveAll(filepath.Join(s.dir, run)); err != nil {
 		s.log.Warn("kept checkpoints of a finished run are left behind", "run", run, "reason", err)
+	}
+	if s.passing {
+		_ = os.Remove(s.dir) // unless there is another run in it
 	}
 }
 

@@ -46,6 +46,8 @@ type Node struct {
 
 	// Set by Run before anything is served.
 	dir        *dataDir
+	memory     store                      // in the machine's memory: see keepers
+	sent       map[string]time.Duration   // what earlier processes wrote down: see [registry.Node]
 	member     atomic.Pointer[embed.Etcd] // nil without a member of the embedded etcd
 	embedded   bool                       // the hive's etcd is embedded in its nodes
 	etcd       *clientv3.Client
@@ -116,6 +118,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("hive: %w", err)
 	}
 	defer func() { err = errors.Join(err, n.dir.Close()) }()
+	n.memory = n.memoryStore()
+	defer func() { err = errors.Join(err, n.memory.leave()) }()
+	n.sent = n.witnessed()
 	l, err := listen(n.cfg.Address)
 	if err != nil {
 		return fmt.Errorf("hive: %w", err)
@@ -360,7 +365,7 @@ func (n *Node) register(ctx context.Context, s *registry.Session) (registry.Node
 	asked := orDefault(n.cfg.Name, n.dir.id.Name)
 	base := orDefault(asked, hostName())
 	rec := registry.Node{ID: n.info.ID, Name: base, Address: n.info.URL, Capacity: n.info.Capacity, Labels: n.cfg.Labels,
-		Version: Version, PID: os.Getpid(), Boot: n.boot, Draining: n.draining.asked(), Member: n.part(), Eligible: n.eligible(), Cores: n.info.Cores, Memory: n.info.Memory, Joined: time.Now().UTC()}
+		Version: Version, PID: os.Getpid(), Boot: n.boot, Draining: n.draining.asked(), Member: n.part(), Eligible: n.eligible(), Sent: n.sent, Cores: n.info.Cores, Memory: n.info.Memory, Joined: time.Now().UTC()}
 	for i := 2; ; i++ {
 		got, err := n.reg.Register(ctx, s, rec)
 		if asked == "" && errors.Is(err, registry.ErrNameTaken) {

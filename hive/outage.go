@@ -121,8 +121,8 @@ func (d *driver) ride(ctx context.Context) error {
 	room, missing := d.room(), d.absentees()
 	waited := d.at() - d.outage.since
 	d.timeOutage(ctx)
-	ready := room > 0 && (missing == 0 && waited >= keptWait || waited >= d.n.leaseTTL())
-	if !ready && !(d.passed() && (d.outage.sure || waited >= d.n.leaseTTL())) {
+	back := missing == 0 && waited >= keptWait || waited >= d.n.leaseTTL()
+	if !back || room == 0 && !d.passed() {
 		return nil
 	}
 	d.outage.down = false
@@ -187,15 +187,24 @@ func (d *driver) passed() bool {
 }
 
 // heard is the latest moment on the run's clock that anybody in the hive is known to have lived at, and when that was
-// by wall time: the clock is written down every second, and nodes keep what they report.
+// by wall time: the clock is written down every second in etcd, and nodes keep what they report and until when they sent.
 func (d *driver) heard() (run time.Duration, wall time.Time) {
 	run, wall = max(d.last.Run, 0), d.last.Wall
+	later := func(at time.Duration) {
+		if at <= run {
+			return
+		}
+		if !wall.IsZero() {
+			wall = wall.Add(at - run)
+		}
+		run = at
+	}
 	for _, m := range d.st.Members {
-		if c := d.n.inbox.of(m.Incarnation); c != nil && c.At > run {
-			if !wall.IsZero() {
-				wall = wall.Add(c.At - run)
-			}
-			run = c.At
+		if c := d.n.inbox.of(m.Incarnation); c != nil {
+			later(c.At)
+		}
+		if r, ok := d.n.find(m.ID); ok {
+			later(r.Sent[d.id])
 		}
 	}
 	if d.st.Halt != nil && run > d.st.Halt.At {
@@ -205,7 +214,7 @@ func (d *driver) heard() (run time.Duration, wall time.Time) {
 }
 
 // sentUntil is the moment on the run's clock after which no member can have sent anything: signs of life are written
-// down every second, a node that cannot reach etcd stops by itself when its lease has run out, and the past is over.
+// down every second, and by each node for itself even while etcd takes no writes; a node that cannot reach etcd stops by itself when its lease has run out, and the past is over.
 // Wall time is no witness to that, for it may have been set, or be another machine's.
 func (d *driver) sentUntil() time.Duration {
 	run, _ := d.heard()

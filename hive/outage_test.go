@@ -63,6 +63,30 @@ func TestWallTimeIsNoWitnessOfAnOutage(t *testing.T) {
 	}
 }
 
+// What nodes wrote down for themselves tells that load went on while nothing could be written to etcd.
+func TestNodesBearWitnessOfAnOutage(t *testing.T) {
+	const minute, ttl = time.Minute, 5 * time.Second
+	for _, c := range []struct {
+		name string
+		sent map[string]time.Duration
+		want time.Duration // nothing is sent after
+	}{
+		{"nothing", nil, minute + time.Second + ttl},
+		{"later than etcd knows", map[string]time.Duration{"r": minute + 20*time.Second}, minute + 21*time.Second + ttl},
+		{"earlier", map[string]time.Duration{"r": minute - 20*time.Second}, minute + time.Second + ttl},
+		{"another run", map[string]time.Duration{"q": 2 * minute}, minute + time.Second + ttl},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := ridden(t, Tick{Run: minute, Wall: time.Now(), Moment: Moment{Machine: "other"}})
+			d.n.self.Store(&registry.Node{ID: "a", Boot: "after", Sent: c.sent})
+			d.st.Members = []Member{{ID: "a", Boot: "before", Incarnation: 1}}
+			if got := d.sentUntil(); got != c.want {
+				t.Errorf("nothing is sent after %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestMomentsOfOneMachineOnly(t *testing.T) {
 	for _, c := range []struct {
 		later, earlier Moment

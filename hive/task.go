@@ -61,6 +61,9 @@ func (t *task) Run(ctx context.Context) error {
 		return err
 	}
 	t.wg.Go(func() { t.clock.keep(ctx, t.wakeAll) })
+	for _, s := range t.n.keepers() {
+		t.wg.Go(func() { t.testify(ctx, s) })
+	}
 	t.recall(ctx)
 	return t.follow(ctx)
 }
@@ -111,7 +114,9 @@ func (t *task) follow(ctx context.Context) error {
 				return fmt.Errorf("read the state of run %s: %w", t.run, err)
 			}
 			if st.Phase == Finished {
-				t.n.store().drop(t.run)
+				for _, s := range t.n.keepers() {
+					s.drop(t.run)
+				}
 				return nil
 			}
 			if own, err := t.ownPart(ctx, st, kv.ModRev); err == nil {

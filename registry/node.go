@@ -45,6 +45,8 @@ type Node struct {
 	Member string `json:"member,omitempty"`
 	// Eligible says that the node can hold a member of the embedded etcd when it is asked to.
 	Eligible bool `json:"eligible,omitempty"`
+	// Sent is, by run, until when on its clock earlier processes of this node sent load, as far as they wrote that down.
+	Sent map[string]time.Duration `json:"sent,omitempty"`
 	// Protocol is the [Protocol] that the node speaks.
 	Protocol int `json:"protocol"`
 	// Lease holds the record; revoking it takes the node out of the hive. It changes

@@ -69,6 +69,10 @@ func longEtcdCases() []kase {
 				nodes: councils, traced: true, exact: who != everybody, anyLosses: who == everybody, faults: []fault{slowDisk(3*s, who, delay, 12*s)}})
 		}
 	}
+	for _, long := range []time.Duration{6 * s, 12 * s} {
+		cases = append(cases, kase{name: fmt.Sprintf("outage-after-%s-without-a-disk", long), ttl: 2 * s, load: arrivals(45, 100, 30, 10*ms), nodes: all,
+			traced: true, anyLosses: true, tells: []string{"outage"}, faults: []fault{killAllStalled(4*s, long), restartDead(4*s + long + 3*s)}})
+	}
 	return cases
 }
 
@@ -253,16 +257,7 @@ func slowDisk(at time.Duration, who role, delay, d time.Duration) fault {
 		if err != nil {
 			return time.Now(), err
 		}
-		var tracers []*exec.Cmd
-		for _, n := range nodes {
-			p.note("%s: %s", what, n.name)
-			inject := fmt.Sprintf("inject=fsync,fdatasync:delay_enter=%d", delay.Microseconds())
-			c := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-p", strconv.Itoa(n.proc.Process.Pid), "-e", "trace=fsync,fdatasync", "-e", inject)
-			if err = c.Start(); err != nil {
-				break
-			}
-			tracers = append(tracers, c)
-		}
+		tracers, err := p.slow(nodes, what, "fsync,fdatasync", delay)
 		_ = wait(ctx, d)
 		for _, c := range tracers {
 			_ = c.Process.Signal(syscall.SIGINT) // it lets go of the process and ends
@@ -271,4 +266,44 @@ func slowDisk(at time.Duration, who role, delay, d time.Duration) fault {
 		return time.Now(), err
 	}
 	return f
+}
+
+// slow makes calls of nodes that a disk has to answer take longer, for as long as the processes live that it starts.
+func (p *performance) slow(nodes []*node, what, calls string, delay time.Duration) (tracers []*exec.Cmd, err error) {
+	for _, n := range nodes {
+		p.note("%s: %s", what, n.name)
+		inject := fmt.Sprintf("inject=%s:delay_enter=%d", calls, delay.Microseconds())
+		c := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-p", strconv.Itoa(n.proc.Process.Pid), "-e", "trace="+calls, "-e", inject)
+		if err = c.Start(); err != nil {
+			break
+		}
+		tracers = append(tracers, c)
+	}
+	return tracers, err
+}
+
+// killAllStalled kills all nodes after the disks of all members have not taken anything for some time: what the hive
+// wrote down in etcd is as old as that, and so are the checkpoints that nodes keep; the load went on.
+func killAllStalled(at, d time.Duration) fault {
+	what := fmt.Sprintf("kill all after disks that stood still for %s", d)
+	return fault{at: at, what: what, harms: true, free: true, do: func(ctx context.Context, p *performance) (time.Time, error) {
+		members, err := p.having(ctx, everybody)
+		if err != nil {
+			return time.Now(), err
+		}
+		tracers, err := p.slow(members, what, "fsync,fdatasync,rename,renameat,renameat2", 2*d)
+		_ = wait(ctx, d)
+		errs := []error{err}
+		for _, n := range p.swarm.node {
+			errs = append(errs, n.signal(syscall.SIGKILL))
+		}
+		for _, c := range tracers { // those that it holds die when it does
+			_ = c.Process.Kill()
+			_ = c.Wait()
+		}
+		for _, n := range p.swarm.node {
+			<-n.exited
+		}
+		return time.Now(), errors.Join(errs...)
+	}}
 }

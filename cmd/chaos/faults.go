@@ -15,6 +15,7 @@ type fault struct {
 	what  string
 	do    func(ctx context.Context, p *performance) (until time.Time, err error)
 	harms bool          // load may be missing for a while
+	free  bool          // it may be missing until the next fault
 	back  time.Duration // after which it must be there again, counted from the fault; 0: no promise
 }
 
