@@ -16,6 +16,8 @@ const (
 	// etcdTry bounds one attempt at etcd where the caller tries again: a proposal
 	// that is made while etcd has no leader hangs until its own deadline.
 	etcdTry = 2 * time.Second
+	// longestTry bounds the attempts of who tries until it works.
+	longestTry = 30 * time.Second
 	// etcdAgain is how long after an attempt that failed the next one comes.
 	etcdAgain = 100 * time.Millisecond
 )
@@ -116,14 +118,19 @@ func (a *agent) free() bool {
 	return t == nil || t.free()
 }
 
-// persist tries until it works or ctx ends.
+// persist tries until it works or ctx ends. An attempt that had no answer in its time is followed by one with twice as
+// much: where all answers are late, asking anew before they are there would never get one, and only make them later.
 func persist(ctx context.Context, try func(context.Context) error) error {
-	for {
-		one, cancel := context.WithTimeout(ctx, etcdTry)
+	for limit := etcdTry; ; {
+		one, cancel := context.WithTimeout(ctx, limit)
 		err := try(one)
+		late := one.Err() != nil
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err
+		}
+		if late {
+			limit = min(2*limit, longestTry)
 		}
 		pause(ctx, etcdAgain)
 	}

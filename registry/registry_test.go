@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/status"
 
 	"hive/registry"
 )
@@ -57,10 +58,10 @@ func serve(t *testing.T, cfg *embed.Config) (e *embed.Etcd, stop func()) {
 	return e, stop
 }
 
-func connect(t *testing.T, e *embed.Etcd) *clientv3.Client {
+func connect(t *testing.T, e *embed.Etcd, more ...grpc.DialOption) *clientv3.Client {
 	t.Helper()
 	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.Clients[0].Addr().String()}, Logger: zap.NewNop(),
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, MaxDelay: time.Second, Multiplier: 1.6}, MinConnectTimeout: time.Second})}})
+		DialOptions: append(more, grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, MaxDelay: time.Second, Multiplier: 1.6}, MinConnectTimeout: time.Second}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +77,34 @@ func session(t *testing.T, c *clientv3.Client) *registry.Session {
 	}
 	t.Cleanup(s.Orphan)
 	return s
+}
+
+// Where every answer is later than a first attempt waits, a lease is had nevertheless.
+func TestLateGrant(t *testing.T) {
+	t.Parallel()
+	e, _ := serve(t, config(t))
+	grants := 0
+	late := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		if method != "/etcdserverpb.Lease/LeaseGrant" {
+			return err
+		}
+		grants++
+		select {
+		case <-time.After(2500 * time.Millisecond):
+			return err
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		}
+	})
+	s, err := registry.NewSession(t.Context(), connect(t, e, late), time.Minute)
+	if err != nil {
+		t.Fatalf("%d attempts: %v", grants, err)
+	}
+	t.Cleanup(s.Orphan)
+	if left := time.Until(s.Deadline()); grants != 2 || left > time.Minute-2500*time.Millisecond {
+		t.Errorf("%d attempts, and a lease for %s: want 2, and what is left since it was asked for", grants, left)
+	}
 }
 
 // mirror runs a mirror until the test ends.

@@ -17,8 +17,9 @@ import (
 var ErrLeaseLost = errors.New("registry: lease lost: etcd has not confirmed this node in time")
 
 const (
-	// grantTry bounds the wait for a new lease: the grant hangs while etcd has no leader.
-	grantTry = 2 * time.Second
+	// grantTry bounds the first wait for a new lease, for the grant may hang while etcd has no leader, and longestGrant those
+	// that follow.
+	grantTry, longestGrant = 2 * time.Second, 8 * time.Second
 	// renewals is how often a lease is renewed in its time, so that a few that fail do not lose it.
 	renewals = 6
 	// renewTries is how many attempts that hang a lease has time for.
@@ -62,10 +63,7 @@ type Session struct {
 // NewSession takes a lease of ttl and keeps it until ctx ends or [Session.Close].
 // etcd grants no less than about 2 s; [Session.TTL] says what it granted.
 func NewSession(ctx context.Context, c *clientv3.Client, ttl time.Duration) (*Session, error) {
-	try, stop := context.WithTimeout(ctx, grantTry)
-	defer stop()
-	sent := sinceBoot()
-	resp, err := c.Grant(try, int64((ttl+time.Second-1)/time.Second))
+	resp, sent, err := grant(ctx, c, ttl)
 	if err != nil {
 		return nil, fmt.Errorf("registry: take a lease: %w", err)
 	}
@@ -76,6 +74,23 @@ func NewSession(ctx context.Context, c *clientv3.Client, ttl time.Duration) (*Se
 	s.deadline.Store(int64(sent + s.ttl))
 	go s.keep()
 	return s, nil
+}
+
+// grant asks for a lease, and says when it asked. Each time that there was no answer it waits for the next one twice as long:
+// where all answers are late, asking anew before they are there would never get one, and leave leases behind that nobody
+// knows. One that takes as long as the lease is worth nothing.
+func grant(ctx context.Context, c *clientv3.Client, ttl time.Duration) (resp *clientv3.LeaseGrantResponse, sent time.Duration, err error) {
+	longest := max(grantTry, min(longestGrant, ttl))
+	for limit := grantTry; ; limit = min(2*limit, longest) {
+		one, cancel := context.WithTimeout(ctx, limit)
+		sent = sinceBoot()
+		resp, err = c.Grant(one, int64((ttl+time.Second-1)/time.Second))
+		late := one.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !late || limit == longest {
+			return resp, sent, err
+		}
+	}
 }
 
 // Lease is the id that keys are put under. It may change.
