@@ -2,6 +2,7 @@ package hive
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -70,10 +71,7 @@ func plots() []plot {
 		anchor := around("anchor")
 		a.leaders.await(slices.DeleteFunc(around(fromQueueToLoad...), func(p string) bool { return slices.Contains(anchor, p) })...)
 		a.begun(20)
-		if !a.leaders.done(anchor...) { // the last leader had to set the clock going anew, so that it goes by its own already
-			a.leaders.also("before tick")
-			a.leaders.await(anchor...)
-		}
+		a.leaders.drive(a.untie(), anchor...)
 		a.stop()
 	}
 	return []plot{
@@ -165,7 +163,7 @@ func raise(t *testing.T, p *plot) *act {
 
 // lead has nodes lead that die at points.
 func (a *act) lead(name string, points ...string) {
-	a.leaders = leaders(a.t, helper{Name: name, Etcd: a.endpoints, TTL: 4 * time.Second, Timing: patient, Small: true}, points...)
+	a.leaders = leaders(a.t, a.etcd, helper{Name: name, Etcd: a.endpoints, TTL: calmTTL, Timing: patient, Small: true}, points...)
 }
 
 // carrier starts a node that carries load and does not lead.
@@ -242,7 +240,7 @@ func (a *act) resumeByGhost() {
 	a.begun(20)
 	a.ask(func() error { return a.c.Pause(a.t.Context(), a.run, PauseRequest{By: "me"}) })
 	within(a.t, longWait, "the run is paused", func() bool { return a.state().Halt != nil })
-	a.leaders.end()
+	a.leaders.vanish()
 	st := a.state()
 	st.Anchor = Anchor{Node: "ghost", Boot: "ghost", Run: st.Halt.At, Gen: st.Anchor.Gen + 1}
 	st.Halt = nil
@@ -260,16 +258,68 @@ func (a *act) resumeByGhost() {
 func (a *act) comeAndGo() {
 	a.begun(20)
 	a.nodes[4].stop(errCrash)
-	a.leaders.await(around("revoke", "propose", "work", "commit")...)
+	a.leaders.drive(a.loseAgain(a.nodes[4].info), around("revoke")...)
+	a.leaders.await(around("propose", "work", "commit")...)
 	for _, i := range []int{3, 2} {
 		a.must(a.nodes[i].Drain(a.t.Context()))
 	}
-	a.leaders.await(around("name from", "close accounts")...)
+	a.leaders.await(around("name from")...)
+	a.leaders.drive(a.leaveAgain(), around("close accounts")...)
 	a.carrier("bad", a.t.TempDir())
 	a.leaders.await()
 	a.nodes = a.nodes[:2]
 	a.begun(20)
 	a.stop()
+}
+
+// untie has the leader killed that the run's clock goes by, at once and after each lull: the next one ties it to its own
+// node. A leader has no need to when the one before it died before anybody had heard how the clock goes, so that it set
+// the clock going itself.
+func (a *act) untie() func() {
+	return afterLulls(0, func() { a.leaders.kill(a.state().Anchor.Node) })
+}
+
+// lull is how long nobody dies until a plot goes on that waits for nodes to die.
+const lull = 15 * time.Second
+
+// afterLulls does something after a while, and again after each lull.
+func afterLulls(first time.Duration, do func()) func() {
+	next := time.Now().Add(first)
+	return func() {
+		if time.Now().After(next) {
+			do()
+			next = time.Now().Add(lull)
+		}
+	}
+}
+
+// loseAgain loses one node more as often as the hive has got rid of the one before without a write: the lease of one that
+// is gone runs out when all that could have proven its end were killed.
+func (a *act) loseAgain(lost Info) func() {
+	lives := 0
+	return func() {
+		resp, err := a.etcd.Get(a.t.Context(), a.nodes[0].keys.Nodes()+lost.ID, clientv3.WithCountOnly())
+		if err != nil || resp.Count > 0 {
+			return
+		}
+		lives++
+		r := a.carrier(fmt.Sprintf("lost%d", lives), a.t.TempDir())
+		a.begunBy(r.info.Name, 1)
+		r.stop(errCrash)
+		lost = r.info
+	}
+}
+
+// leaveAgain lets one node more join and leave after each lull: a life counts as over once its last report is there, and
+// that of a node which has left is gone when the leader is killed before another one has it.
+func (a *act) leaveAgain() func() {
+	lives := 0
+	return afterLulls(lull, func() {
+		lives++
+		r := a.carrier(fmt.Sprintf("leaves%d", lives), a.t.TempDir())
+		a.begunBy(r.info.Name, 1)
+		a.must(r.Drain(a.t.Context()))
+	})
 }
 
 func (a *act) loseOne() {
@@ -324,11 +374,11 @@ func (a *act) stopTwice() {
 // goDown lets the whole hive go and come back.
 func (a *act) goDown() {
 	a.begun(20)
-	a.leaders.end()
+	a.leaders.vanish()
 	for _, r := range a.nodes {
 		r.stop(errCrash)
 	}
-	a.lead("later", a.points...) // the names of those before are theirs while their leases last
+	a.lead("later", a.points...)
 	for i, r := range a.nodes {
 		a.nodes[i] = a.carrier(r.info.Name, r.cfg.DataDir)
 	}
@@ -391,12 +441,30 @@ func (a *act) checkLedger(res *Result) {
 			continue
 		}
 		if l.sum() != l.Planned || begun[i] < l.Completed || begun[i] > l.Completed+l.Unknown+l.Interrupted {
-			a.t.Errorf("%g iterations were begun, and the ledger has %+v", begun[i], l)
+			a.t.Errorf("%g iterations were begun, and the ledger has %+v; %s; nodes %+v; timeline %v", begun[i], l, a.parts(i), res.Nodes, res.Timeline)
 		}
 		if l.Scenario == "main" && l.Planned != mainRate*mainLength {
 			a.t.Errorf("%g iterations were planned, want %d", l.Planned, mainRate*mainLength)
 		}
 	}
+}
+
+// parts are the nodes' parts in what was begun of a scenario.
+func (a *act) parts(scenario int) string {
+	a.script.mu.Lock()
+	defer a.script.mu.Unlock()
+	var parts []string
+	for node, list := range a.script.begun {
+		n, first, last := 0, time.Duration(math.MaxInt64), time.Duration(0)
+		for _, it := range list {
+			if it.Scenario == scenario {
+				n, first, last = n+1, min(first, it.Due), max(last, it.Due)
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%s began %d, due from %s to %s", node, n, first, last))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "; ")
 }
 
 // checkKeys looks for what a run leaves behind in etcd: what is kept of it, and nothing else.

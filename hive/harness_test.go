@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
 	"hive/engine/executor"
@@ -304,7 +306,32 @@ func startStoreOf(t *testing.T, quota int64) (endpoints []string, stop func()) {
 	}
 	stop = sync.OnceFunc(func() { e.Close(); d.Close() })
 	t.Cleanup(stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what lies in etcd:\n%s", contents(endpoints))
+		}
+	})
 	return endpoints, stop
+}
+
+// contents is what lies in an etcd, for people who look into a test that failed: it says where the hive stood.
+func contents(endpoints []string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := newEtcdClient(endpoints)
+	if err != nil {
+		return err.Error()
+	}
+	defer c.Close()
+	resp, err := c.Get(ctx, "/hive/", clientv3.WithPrefix())
+	if err != nil {
+		return err.Error()
+	}
+	var text strings.Builder
+	for _, kv := range resp.Kvs {
+		fmt.Fprintf(&text, "%s = %.2000q\n", kv.Key, kv.Value)
+	}
+	return text.String()
 }
 
 // running is a node of a test.
@@ -322,6 +349,10 @@ type running struct {
 var quick = Timing{Checkpoint: 50 * time.Millisecond, Judge: 100 * time.Millisecond, StartDelay: 150 * time.Millisecond,
 	Prepare: 10 * time.Second, Grace: 3 * time.Second}
 
+// calmTTL is the lease of a node of which a test asks nothing else: a busy machine must not lose one that no test takes
+// away, so it is much longer than such a machine stands still. What ends in a test is proven gone and waits for none.
+const calmTTL = 15 * time.Second
+
 // launch runs a node until the test ends, and waits for it to be in the hive.
 func launch(t *testing.T, cfg Config, s *script) *running {
 	t.Helper()
@@ -330,7 +361,7 @@ func launch(t *testing.T, cfg Config, s *script) *running {
 		cfg.Timing = quick
 	}
 	if cfg.LeaseTTL == 0 {
-		cfg.LeaseTTL = 4 * time.Second // a busy machine must not lose a lease that no test takes away
+		cfg.LeaseTTL = calmTTL
 	}
 	if cfg.Address == "" {
 		cfg.Address = "127.0.0.1:0"
