@@ -3,6 +3,7 @@ package hive
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"hive/engine/executor"
@@ -128,8 +129,10 @@ const never time.Duration = math.MaxInt64
 //
 // Each class is counted for itself. An incarnation that is gone without a final report may have begun what it had in
 // flight, what was due between its last report and its proven end, or, of counted iterations, what its marks allowed:
-// that is unknown, and so is what a node had begun whose lease ran out in the middle of a request. What was due from its end until others took over is lost. What is then left of the plan is pending
-// while the run is not over, cancelled when it was stopped early, and otherwise unknown, with a warning.
+// that is unknown, and so is what a node had begun whose lease ran out in the middle of a request. What was due from its
+// end until others took over is lost. What is then left of the plan is pending while the run is not over, cancelled when it
+// was stopped early, and otherwise unknown, with a warning. Of what was due before the stop nothing is cancelled that a life
+// of which too little is known may have begun.
 func NewLedger(in LedgerInput) (ledger []ScenarioLedger, warnings []string) {
 	b := &books{LedgerInput: in, deals: deals{}}
 	for i, s := range in.Scenarios {
@@ -412,7 +415,9 @@ func (a *account) balance(timed bool) {
 	case !a.Over:
 		a.Pending = rest
 	case a.Stopped:
-		a.Cancelled = rest
+		unseen := min(rest, a.unseen(timed))
+		a.Unknown += unseen
+		a.Cancelled = rest - unseen
 	case rest > 0:
 		// What certainly nobody began is lost; it is counted last, as it may be reported as dropped too.
 		lost := min(rest, float64(a.notBegun(timed)))
@@ -422,6 +427,18 @@ func (a *account) balance(timed bool) {
 			a.warn("nobody accounts for %.0f of its %.0f iterations: they count as unknown", rest, a.Planned)
 		}
 	}
+}
+
+// unseen is how many iterations were due before the stop that nobody accounts for, where a life may have begun them of which
+// it is not known any more what it owned before its first stint: leaders have died since that knew.
+func (a *account) unseen(timed bool) float64 {
+	blind := func(life Life) bool {
+		return a.silent(life) && len(life.Stints) > 0 && a.last(life).Reached < life.Stints[0].From
+	}
+	if !timed || !slices.ContainsFunc(a.Lives, blind) {
+		return 0
+	}
+	return max(0, float64(a.scenario.DueBefore(a.stop()))-a.sum())
 }
 
 // notBegun is how many iterations had an owner that ended before they could begin, or no owner.

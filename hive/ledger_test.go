@@ -120,6 +120,12 @@ func TestLedger(t *testing.T) {
 			{Stints: first(1), Gone: true, Proven: 4 * second, Ledgers: ledgers(executor.Ledger{Started: 20, Completed: 20, Reached: 4 * second})},
 		}}, hive.ScenarioLedger{Planned: 100, Completed: 50, Lost: 10, Cancelled: 40}, ""},
 
+		// The leaders that had node 1's reports are gone, and those that knew what it had before 5 s.
+		{"stopped, and too little is known", rate, in{Over: true, Stopped: true, StoppedAt: 8 * second, Lives: []hive.Life{
+			{Stints: []hive.Stint{{Epoch: 2, From: 5 * second, Share: two[0]}}, Final: true, Ledgers: ledgers(executor.Ledger{Started: 40, Completed: 40, Reached: 8 * second})},
+			{Stints: []hive.Stint{{Epoch: 2, From: 5 * second, Share: two[1]}}, Gone: true, Proven: 7 * second},
+		}}, hive.ScenarioLedger{Planned: 100, Completed: 40, Unknown: 35, Lost: 5, Cancelled: 20}, ""},
+
 		{"fenced for a while", rate, in{Over: true, Lives: []hive.Life{
 			{Stints: []hive.Stint{{Epoch: 1, Share: one}}, Final: true, Ledgers: ledgers(executor.Ledger{Started: 90, Completed: 85, Interrupted: 5, Lost: 10, Reached: 10 * second})},
 		}}, hive.ScenarioLedger{Planned: 100, Completed: 85, Interrupted: 5, Lost: 10}, ""},
