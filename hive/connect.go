@@ -139,7 +139,7 @@ func (n *Node) findKnown(ctx context.Context) (endpoints []string, cluster strin
 	var said time.Time
 	for {
 		if len(known.Etcd) > 0 {
-			c, err := dialEtcd(ctx, known.Etcd)
+			c, err := dialEtcd(ctx, known.Etcd, dialTimeout)
 			if err == nil {
 				c.Close()
 				return known.Etcd, known.Cluster, nil

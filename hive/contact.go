@@ -47,10 +47,10 @@ type contact struct {
 }
 
 // dialContact connects to an etcd and sees that it answers. lease is for how
-// long a node may be without it.
+// long a node may be without it, and so for how long it may be at first.
 func dialContact(ctx context.Context, endpoints []string, node string, lease time.Duration) (*contact, error) {
 	l := &lines{}
-	client, err := dialEtcd(ctx, endpoints, grpc.WithContextDialer(l.dial))
+	client, err := dialEtcd(ctx, endpoints, max(dialTimeout, lease), grpc.WithContextDialer(l.dial))
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ const (
 	etcdCatchUp = 1000
 	// maxLearners lets a whole council of members be replaced at once.
 	maxLearners = council
-	// dialTimeout bounds the first contact with an etcd.
+	// dialTimeout bounds the first contact with an etcd, unless a node may be without one for longer.
 	dialTimeout = 5 * time.Second
 	// connectTry bounds one attempt to connect to a member, and ackTimeout for how
 	// long a host may leave what was sent without an acknowledgement.
@@ -321,17 +321,17 @@ func connectBackoff() backoff.Config {
 	return backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond}
 }
 
-// dialEtcd connects a client and sees that there is an etcd that answers.
-func dialEtcd(ctx context.Context, endpoints []string, more ...grpc.DialOption) (*clientv3.Client, error) {
+// dialEtcd connects a client and sees that there is an etcd that answers within limit.
+func dialEtcd(ctx context.Context, endpoints []string, limit time.Duration, more ...grpc.DialOption) (*clientv3.Client, error) {
 	c, err := newEtcdClient(endpoints, more...)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if _, err := c.Get(ctx, "/hive/", clientv3.WithCountOnly()); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("no etcd answers at %v within %s: %w", endpoints, dialTimeout, err)
+		return nil, fmt.Errorf("no etcd answers at %v within %s: %w", endpoints, limit, err)
 	}
 	return c, nil
 }
