@@ -126,7 +126,7 @@ func (n *Node) askPeer(ctx context.Context, peer string) ([]string, string, erro
 	if n.cfg.Cluster != "" && n.cfg.Cluster != c.Name {
 		return nil, "", fmt.Errorf("the hive of %s is called %q, not %q", base, c.Name, n.cfg.Cluster)
 	}
-	if id := n.dir.id; id.ClusterID != "" && id.ClusterID != c.ID {
+	if id := n.dir.known(); id.ClusterID != "" && id.ClusterID != c.ID {
 		return nil, "", n.dir.check(c.Name, c.ID)
 	}
 	return c.Etcd, c.Name, nil

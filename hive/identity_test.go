@@ -3,9 +3,13 @@ package hive
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"hive/registry"
@@ -75,4 +79,34 @@ func TestLeaseTTLIsChecked(t *testing.T) {
 			t.Errorf("%s: got %v, want a refusal that names what would do", ttl, err)
 		}
 	}
+}
+
+// A node asks others of its hive while it notes what it has become: under the race detector, this fails if it reads what is
+// being written.
+func TestPeerIsAskedWhileTheIdentityChanges(t *testing.T) {
+	d, err := openDataDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, ClusterInfo{Name: "hive", ID: "c1"})
+	}))
+	defer peer.Close()
+	n := &Node{dir: d, calls: newCaller("")}
+	defer n.calls.close()
+	var changing sync.WaitGroup
+	changing.Go(func() {
+		for i := range 50 {
+			if err := d.update(func(id *identity) { id.MemberID = strconv.Itoa(i) }); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 50 {
+		if _, cluster, err := n.askPeer(t.Context(), peer.URL); err != nil || cluster != "hive" {
+			t.Errorf("asked for the hive: got %q (%v)", cluster, err)
+		}
+	}
+	changing.Wait()
 }
