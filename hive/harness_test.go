@@ -347,7 +347,7 @@ type running struct {
 
 // quick makes a test's nodes fast.
 var quick = Timing{Checkpoint: 50 * time.Millisecond, Judge: 100 * time.Millisecond, StartDelay: 150 * time.Millisecond,
-	Prepare: 10 * time.Second, Grace: 3 * time.Second}
+	Prepare: time.Minute, Grace: 10 * time.Second}
 
 // calmTTL is the lease of a node of which a test asks nothing else: a busy machine must not lose one that no test takes
 // away, so it is much longer than such a machine stands still. What ends in a test is proven gone and waits for none.
@@ -399,7 +399,7 @@ func (r *running) stop(cause error) error {
 	return r.err
 }
 
-// hiveOf starts n nodes of the given capacities on one etcd.
+// hiveOf starts nodes of the given capacities on one etcd.
 func hiveOf(t *testing.T, s *script, capacities ...int) []*running {
 	t.Helper()
 	endpoints, _ := startStore(t)
@@ -432,6 +432,13 @@ func toldInOrder(t *testing.T, res *Result) map[string]int {
 		kinds[e.Kind]++
 	}
 	return kinds
+}
+
+// sending says whether every one of some nodes has begun iterations.
+func (s *script) sending(nodes ...string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(nodes, func(node string) bool { return len(s.begun[node]) == 0 })
 }
 
 func awaitNodes(t *testing.T, r *running, n int) {
@@ -508,18 +515,38 @@ func submitWith(t *testing.T, c *Client, opts json.RawMessage, flags Flags) stri
 	}
 }
 
-// follow attaches to a run and returns its result and the events.
+// follow attaches to a run and returns its result and the events. No phase of the run may take longer than a long wait.
 func follow(t *testing.T, c *Client, run string) (*Result, []Event) {
 	t.Helper()
 	var events []Event
-	ctx, cancel := context.WithTimeoutCause(t.Context(), longWait, errors.New("the run took too long"))
-	defer cancel()
-	res, err := c.Attach(ctx, run, func(e Event) error { events = append(events, e); return nil })
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	late := time.AfterFunc(longWait, func() { cancel(fmt.Errorf("the run is in one phase for %s", longWait)) })
+	defer late.Stop()
+	res, err := c.Attach(ctx, run, func(e Event) error {
+		if events = append(events, e); len(phases(events)) > len(phases(events[:len(events)-1])) {
+			late.Reset(longWait)
+		}
+		return nil
+	})
 	if err != nil {
 		info, _ := c.Show(t.Context(), run)
 		t.Fatalf("attach: %v (run %+v)", err, info)
 	}
 	return res, events
+}
+
+// stop ends a run, however busy etcd is.
+func stop(t *testing.T, c *Client, run string) {
+	t.Helper()
+	var err error
+	eventually(t, "the run is stopped", func() bool {
+		err = c.Stop(t.Context(), run, StopRequest{Mode: StopGraceful})
+		return err == nil || !Passing(err)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func phases(events []Event) (list []Phase) {

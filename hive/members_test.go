@@ -549,11 +549,12 @@ func TestMembersLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if _, err := c.Put(ctx, "/test", "x"); err != nil {
-		t.Errorf("the etcd of the last one does not take writes: %v", err)
-	}
+	within(t, longWait, "the etcd of the last one takes writes", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := c.Put(ctx, "/test", "x")
+		return err == nil
+	})
 }
 
 func clusterOf(t *testing.T, p *process) (c ClusterInfo) {

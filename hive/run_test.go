@@ -31,7 +31,8 @@ func TestRunFromSubmissionToResult(t *testing.T) {
 		t.Errorf("nodes: got %+v (%v), want three, the first leading", nodes, err)
 	}
 
-	opts := looping(t, 60, time.Second, `,"thresholds":{"my_trend":["p(95)<1000"],"iterations":["count>10"]}`)
+	opts := consolidated(t, `{"scenarios":{"main":{"executor":"constant-arrival-rate","rate":6000,"duration":"1s","preAllocatedVUs":60,"gracefulStop":"0s"}},
+		"thresholds":{"my_trend":["p(95)<=6000"],"iterations":["count>10"]}}`)
 	res, events := follow(t, c, submit(t, c, opts))
 	if res.Verdict != Passed || res.Failure != nil {
 		t.Errorf("verdict %s (%v), want passed", res.Verdict, res.Failure)
@@ -45,8 +46,8 @@ func TestRunFromSubmissionToResult(t *testing.T) {
 			t.Errorf("%s ran %d times, want once", call, n)
 		}
 	}
-	if got := iterations(res); got != 60*100 {
-		t.Errorf("%d iterations, want %d", got, 60*100)
+	if got := iterations(res); got != 6000 {
+		t.Errorf("%d iterations, want %d", got, 6000)
 	}
 	for i, node := range []string{"n1", "n2", "n3"} {
 		if got := s.shares[node].All().Len(); got != 10*(i+1) {
@@ -62,8 +63,8 @@ func TestRunFromSubmissionToResult(t *testing.T) {
 	var data struct {
 		Metrics map[string]struct{ Values map[string]float64 } `json:"metrics"`
 	}
-	if err := json.Unmarshal(res.Files["data.json"], &data); err != nil || data.Metrics["iterations"].Values["count"] != 60*100 {
-		t.Errorf("merged iterations in the summary's data: got %v (%v), want %d", data.Metrics["iterations"], err, 60*100)
+	if err := json.Unmarshal(res.Files["data.json"], &data); err != nil || data.Metrics["iterations"].Values["count"] != 6000 {
+		t.Errorf("merged iterations in the summary's data: got %v (%v), want %d", data.Metrics["iterations"], err, 6000)
 	}
 	if !strings.Contains(res.Text, "iterations") || len(res.Export) == 0 {
 		t.Errorf("summary text %q, export of %d bytes", res.Text, len(res.Export))
@@ -94,17 +95,21 @@ func TestRunFromSubmissionToResult(t *testing.T) {
 	}
 }
 
+// Fifty nodes leave other tests nothing of a small machine, so this one runs alone.
 func TestFiftyNodes(t *testing.T) {
-	t.Parallel()
 	s := &script{traits: Traits{Setup: true}}
 	endpoints, _ := startStore(t)
-	slow := quick
-	slow.Checkpoint, slow.StartDelay, slow.Prepare, slow.Grace = 500*time.Millisecond, time.Second, longWait, longWait
+	slow := Timing{Checkpoint: 5 * time.Second, Judge: 5 * time.Second, StartDelay: time.Second, Prepare: longWait, Grace: longWait}
 	nodes := make([]*running, 50)
 	var wg sync.WaitGroup
+	doors := make(chan struct{}, 5) // at once, so that each gets on with it on a machine that is busy
 	for i := range nodes {
 		wg.Go(func() {
-			nodes[i] = launch(t, Config{Name: fmt.Sprintf("n%02d", i+1), Etcd: endpoints, Capacity: 10 * (i%5 + 1), Timing: slow, LeaseTTL: 10 * time.Second}, s)
+			doors <- struct{}{}
+			defer func() { <-doors }()
+			if !t.Failed() { // one that did not join has waited for all
+				nodes[i] = launch(t, Config{Name: fmt.Sprintf("n%02d", i+1), Etcd: endpoints, Capacity: 10 * (i%5 + 1), Timing: slow, LeaseTTL: time.Minute}, s)
+			}
 		})
 	}
 	wg.Wait()
@@ -114,12 +119,12 @@ func TestFiftyNodes(t *testing.T) {
 	awaitNodes(t, nodes[49], 50)
 	c := client(t, nodes[49])
 	const vus = 750 // half of the hive's 1500
-	res, _ := follow(t, c, submit(t, c, looping(t, vus, time.Second, "")))
+	res, _ := follow(t, c, submit(t, c, arriving(t, 2*vus, vus, time.Second)))
 	if res.Verdict != Passed {
 		t.Fatalf("verdict %s: %v", res.Verdict, res.Failure)
 	}
-	if got := iterations(res); got != vus*100 {
-		t.Errorf("%d iterations, want %d", got, vus*100)
+	if got := iterations(res); got != 2*vus {
+		t.Errorf("%d iterations, want %d", got, 2*vus)
 	}
 	owner := map[int]string{}
 	for node, sh := range s.shares {
@@ -147,7 +152,7 @@ func TestTwoRunsAtTheSameMoment(t *testing.T) {
 	var wg sync.WaitGroup
 	results := make([]*Result, 2)
 	events := make([][]Event, 2)
-	opts := looping(t, 10, time.Second, "")
+	opts := arriving(t, 100, 10, time.Second)
 	for i := range 2 {
 		c := client(t, nodes[i])
 		wg.Go(func() { results[i], events[i] = follow(t, c, submit(t, c, opts)) })
@@ -165,10 +170,12 @@ func TestTwoRunsAtTheSameMoment(t *testing.T) {
 	if waited != 1 {
 		t.Errorf("%d runs were told to wait, want one", waited)
 	}
-	runs, err := client(t, nodes[0]).Runs(t.Context())
-	if err != nil || len(runs) != 2 {
-		t.Fatalf("runs: %v (%v)", runs, err)
-	}
+	var runs []RunInfo
+	eventually(t, "two runs are listed", func() (ok bool) {
+		var err error
+		runs, err = client(t, nodes[0]).Runs(t.Context())
+		return err == nil && len(runs) == 2
+	})
 	if a, b := runs[0].Times[Finished], runs[1].Times[Preparing]; b.Before(a) {
 		t.Errorf("the second run was prepared at %s, before the first finished at %s", b, a)
 	}
@@ -232,18 +239,21 @@ func TestLeaderChangesInMidRun(t *testing.T) {
 			s := &script{traits: Traits{Setup: true, Teardown: true}}
 			nodes := hiveOf(t, s, 0, 10, 10) // the first leads and carries nothing
 			c := client(t, nodes[1])
-			run := submit(t, c, looping(t, 10, 5*time.Second, ""))
-			awaitPhase(t, c, run, Running)
-			go func() {
-				time.Sleep(300 * time.Millisecond) // so that the client is following
+			run := submit(t, c, arriving(t, 100, 10, 5*time.Second))
+			var stopping sync.WaitGroup
+			stopping.Go(func() {
+				for t.Context().Err() == nil && !s.sending("n2", "n3") {
+					time.Sleep(10 * time.Millisecond)
+				}
 				nodes[0].stop(cause)
-			}()
+			})
 			res, _ := follow(t, c, run)
+			stopping.Wait()
 			if res.Verdict != Passed {
 				t.Errorf("verdict %s: %v", res.Verdict, res.Failure)
 			}
-			if got := iterations(res); got != 10*500 {
-				t.Errorf("%d iterations, want %d", got, 10*500)
+			if got := iterations(res); got != 500 {
+				t.Errorf("%d iterations, want 500", got)
 			}
 			if n, _ := s.count("teardown"); n != 1 {
 				t.Errorf("teardown ran %d times", n)
