@@ -228,6 +228,7 @@ func (d *driver) recover(ctx context.Context) error {
 		pause(ctx, driverTick)
 	}
 	if d.rev != rev {
+		d.n.noteFull(nil) // a write was taken, whose answer was lost
 		d.notes, d.rows, d.nextRows, d.allocs = nil, nil, nil, map[int]map[int64]Alloc{}
 		if err := d.readLives(ctx); err != nil {
 			return err
