@@ -412,16 +412,15 @@ func TestKilledInAPause(t *testing.T) {
 	if err := c.Pause(t.Context(), run, PauseRequest{By: "me"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the engines stand", func() bool {
-		n := len(s.all())
-		time.Sleep(300 * time.Millisecond)
-		return len(s.all()) == n
+	var epoch int
+	eventually(t, "all that was due before the pause has begun", func() bool {
+		info, err := c.Show(t.Context(), run)
+		if err != nil || info.Paused == nil {
+			return false
+		}
+		epoch = info.Epoch
+		return len(s.all()) >= int(math.Ceil(info.Paused.At.Seconds()*100))
 	})
-	info, err := c.Show(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	epoch := info.Epoch
 	nodes[2].stop(errCrash)
 	eventually(t, "its share is dealt anew", func() bool {
 		info, err := c.Show(t.Context(), run)
