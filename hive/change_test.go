@@ -198,7 +198,7 @@ func TestWholeHiveDown(t *testing.T) {
 			endpoints, _ := startStore(t)
 			start := func(gen int) (nodes []*running) {
 				for i := range 2 {
-					nodes = append(nodes, launch(t, Config{Name: fmt.Sprintf("n%d%c", i+1, 'a'+gen), Etcd: endpoints, Capacity: 10}, s))
+					nodes = append(nodes, launch(t, Config{Name: fmt.Sprintf("n%d%c", i+1, 'a'+gen), Etcd: endpoints, Capacity: 10, LeaseTTL: endingTTL}, s))
 				}
 				return nodes
 			}
@@ -307,12 +307,12 @@ func TestWholeHiveDownUntilAfterThePlan(t *testing.T) {
 	t.Parallel()
 	s := &script{traits: Traits{Teardown: true}}
 	endpoints, _ := startStore(t)
-	first := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 10}, s)
+	first := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 10, LeaseTTL: endingTTL}, s)
 	run := submit(t, client(t, first), arriving(t, 50, 6, 3*time.Second))
 	awaitBegun(t, s, "n1", 20)
 	first.stop(errCrash)
 	time.Sleep(4 * time.Second)
-	second := launch(t, Config{Name: "n2", Etcd: endpoints, Capacity: 10}, s)
+	second := launch(t, Config{Name: "n2", Etcd: endpoints, Capacity: 10, LeaseTTL: endingTTL}, s)
 	res, _ := follow(t, client(t, second), run)
 	if n, _ := s.count("teardown"); n != 1 {
 		t.Errorf("teardown ran %d times, want once", n)

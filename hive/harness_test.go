@@ -353,6 +353,9 @@ var quick = Timing{Checkpoint: 50 * time.Millisecond, Judge: 100 * time.Millisec
 // away, so it is much longer than such a machine stands still. What ends in a test is proven gone and waits for none.
 const calmTTL = 15 * time.Second
 
+// endingTTL is the lease of nodes in tests that have leases run out.
+const endingTTL = 4 * time.Second
+
 // launch runs a node until the test ends, and waits for it to be in the hive.
 func launch(t *testing.T, cfg Config, s *script) *running {
 	t.Helper()

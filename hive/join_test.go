@@ -112,7 +112,7 @@ func TestLostRecord(t *testing.T) {
 func TestNodesWithoutEtcd(t *testing.T) {
 	t.Parallel()
 	endpoints, stop := startStore(t)
-	first := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 1}, &script{})
+	first := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 1, LeaseTTL: endingTTL}, &script{})
 	c := client(t, first)
 	if nodes, err := c.Nodes(t.Context()); err != nil || len(nodes) != 1 {
 		t.Fatalf("got %v, %v, want the one node", nodes, err)

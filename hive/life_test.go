@@ -218,9 +218,9 @@ func TestLeaseLostAndRedealt(t *testing.T) {
 	way := newLink(t, endpoints[0])
 	var nodes []*running
 	for i := range 2 {
-		nodes = append(nodes, launch(t, Config{Name: fmt.Sprintf("n%d", i+1), Etcd: endpoints, Capacity: 10}, s))
+		nodes = append(nodes, launch(t, Config{Name: fmt.Sprintf("n%d", i+1), Etcd: endpoints, Capacity: 10, LeaseTTL: endingTTL}, s))
 	}
-	nodes = append(nodes, launch(t, Config{Name: "n3", Etcd: []string{way.l.Addr().String()}, Capacity: 10}, s))
+	nodes = append(nodes, launch(t, Config{Name: "n3", Etcd: []string{way.l.Addr().String()}, Capacity: 10, LeaseTTL: endingTTL}, s))
 	awaitNodes(t, nodes[0], 3)
 	c := client(t, nodes[0])
 	run := submit(t, c, arriving(t, 100, 6, time.Minute))

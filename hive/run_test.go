@@ -391,7 +391,7 @@ func TestEtcdGoneInMidRun(t *testing.T) {
 	t.Parallel()
 	s := &script{}
 	endpoints, stop := startStore(t)
-	n := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 10}, s)
+	n := launch(t, Config{Name: "n1", Etcd: endpoints, Capacity: 10, LeaseTTL: endingTTL}, s)
 	c := client(t, n)
 	run := submit(t, c, looping(t, 1, time.Minute, ""))
 	awaitPhase(t, c, run, Running)
