@@ -279,16 +279,22 @@ func TestNodeKilledAtItsVeto(t *testing.T) {
 	}
 }
 
-// frozen starts a leader that stands still, as a process does whose host is gone, when it comes to a point.
-func (a *act) frozen(name, point string) (p *process, still <-chan struct{}) {
+// frozen starts a leader that stands still, as a process does whose host is gone, when it comes to a point. It goes on
+// when it is woken up.
+func (a *act) frozen(name, point string) (still <-chan struct{}, wake func()) {
 	a.t.Helper()
 	p, err := start(a.t, helper{Name: name, Address: "127.0.0.1:0", DataDir: a.t.TempDir(), Etcd: a.endpoints, TTL: 4 * time.Second, Timing: patient, Leads: true, Asks: true})
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	stopped := make(chan struct{})
+	stopped, woken := make(chan struct{}), make(chan struct{})
+	wake = sync.OnceFunc(func() {
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // it may have ended
+		close(woken)
+	})
 	var wg sync.WaitGroup
 	a.t.Cleanup(func() {
+		wake()
 		p.kill()
 		wg.Wait()
 		if a.t.Failed() {
@@ -303,6 +309,7 @@ func (a *act) frozen(name, point string) (p *process, still <-chan struct{}) {
 				first = false
 				if p.cmd.Process.Signal(syscall.SIGSTOP) == nil {
 					close(stopped)
+					<-woken // an answer could be read before the signal is
 				}
 			}
 			if asks {
@@ -312,7 +319,7 @@ func (a *act) frozen(name, point string) (p *process, still <-chan struct{}) {
 			}
 		}
 	})
-	return p, stopped
+	return stopped, wake
 }
 
 // The leader stands still between the promises and its commit. Nobody else leads: the others end the proposal by
@@ -321,7 +328,7 @@ func TestLeaderFrozenBetweenPromisesAndCommit(t *testing.T) {
 	t.Parallel()
 	a := &act{plot: &plot{carry: 3, script: &script{traits: Traits{Setup: true, Teardown: true}}, kind: KindStopped, more: vetoScenarios}, t: t}
 	a.open()
-	ice, still := a.frozen("ice", "before commit")
+	still, wake := a.frozen("ice", "before commit")
 	a.begin(nil)
 	gone := a.nodes[2]
 	gone.stop(errCrash)
@@ -347,9 +354,7 @@ func TestLeaderFrozenBetweenPromisesAndCommit(t *testing.T) {
 	t.Cleanup(a.leaders.end)
 	within(t, longWait, "the next leader deals anew", func() bool { st := a.state(); return st.Epoch > p.Epoch && st.Proposal == nil })
 	st := a.state()
-	if err := ice.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	wake()
 	a.begun(40)
 	if now := a.state(); now.Epoch != st.Epoch || now.From != st.From || now.Anchor.Gen != st.Anchor.Gen {
 		t.Errorf("after the former leader woke up: epoch %d from %s, clock %d; before: epoch %d from %s, clock %d", now.Epoch, now.From, now.Anchor.Gen, st.Epoch, st.From, st.Anchor.Gen)
