@@ -92,7 +92,7 @@ func (s *stuck) fault(at string) {
 	s.once.Do(func() {
 		s.met = true
 		for {
-			resp, err := s.a.etcd.Get(s.a.t.Context(), s.a.nodes[0].keys.Veto(s.a.run), clientv3.WithCountOnly())
+			resp, err := s.a.etcd.Get(s.a.t.Context(), NewKeys("hive").Veto(s.a.run), clientv3.WithCountOnly())
 			if err == nil && resp.Count > 0 {
 				return
 			}
@@ -273,6 +273,7 @@ func TestNodeKilledAtItsVeto(t *testing.T) {
 			a.nodes = a.nodes[:3]
 			within(t, longWait, "a node comes to its veto", func() bool { return m.who.Load() != nil })
 			a.nodes = slices.DeleteFunc(a.nodes, func(r *running) bool { return r == m.who.Load() })
+			a.c = client(t, a.nodes[0])
 			within(t, longWait, "both are replaced", func() bool { return len(a.state().Members) == 2 })
 			a.vetoEnds(s, 1)
 		})
@@ -283,7 +284,7 @@ func TestNodeKilledAtItsVeto(t *testing.T) {
 // when it is woken up.
 func (a *act) frozen(name, point string) (still <-chan struct{}, wake func()) {
 	a.t.Helper()
-	p, err := start(a.t, helper{Name: name, Address: "127.0.0.1:0", DataDir: a.t.TempDir(), Etcd: a.endpoints, TTL: 4 * time.Second, Timing: patient, Leads: true, Asks: true})
+	p, err := start(a.t, helper{Name: name, Address: "127.0.0.1:0", DataDir: a.t.TempDir(), Etcd: a.endpoints, TTL: calmTTL, Timing: patient, Leads: true, Asks: true})
 	if err != nil {
 		a.t.Fatal(err)
 	}
