@@ -59,6 +59,7 @@ func TestFence(t *testing.T) {
 		eventually(t, "what hangs, sleeps and spins to be interrupted", func() bool {
 			return server.hanging.Load() == 0 && s.Progress().Interrupted >= 5*turn && s.Progress().VUs == 0
 		})
+		time.Sleep(100 * time.Millisecond) // the server may have what was sent before, and not have come to it
 		closed := server.count("busy")
 		time.Sleep(100 * time.Millisecond)
 		if late := server.count("busy") - closed; late > 0 {
