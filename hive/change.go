@@ -236,7 +236,7 @@ func (d *driver) propose(ctx context.Context, m move, fallen map[int64]string) (
 	if h := d.st.Halt; from >= 0 && (h == nil || from <= h.At) {
 		from += d.now() - began // the others hear of it only now
 	}
-	p := &Proposal{Epoch: epoch, From: from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why, Hold: max(d.agenda.hold, holdFor)}
+	p := &Proposal{Epoch: epoch, From: from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why, Hold: d.agenda.holdOf(len(d.st.Members))}
 	d.tellVeto()
 	d.n.log.Info("an epoch is proposed", "run", d.id, "epoch", epoch, "why", m.why, "moved", deal.Moved, "from", from)
 	return true, d.advance(ctx, "propose", func(s *State) {

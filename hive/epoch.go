@@ -30,7 +30,8 @@ const (
 	// holdPatience is how long after its beginning a proposal waits for those who do not answer.
 	holdPatience = 3 * time.Second
 	// holdFor is how long after its beginning those who promised wait for the end of a proposal. What is due then starts
-	// late, but starts, as long as it and the veto together take less than the 250 ms that an arrival may be late.
+	// late, but starts, as long as it and the veto together take less than the 250 ms that an arrival may be late. In a
+	// hive of many they wait longer, as agreeing takes longer.
 	holdFor = 150 * time.Millisecond
 	// joinGather is how long a node that joined waits for others, so that several are dealt in at once.
 	joinGather = time.Second
@@ -274,9 +275,14 @@ func (s scene) leadOf(a *agenda, planned bool) time.Duration {
 }
 
 // more is how much longer it takes to agree in a hive of many.
-func (s scene) more() time.Duration {
-	return time.Duration(max(0, len(s.st.Members)-leadMembers)) * memberLead
+func (s scene) more() time.Duration { return more(len(s.st.Members)) }
+
+func more(members int) time.Duration {
+	return time.Duration(max(0, members-leadMembers)) * memberLead
 }
+
+// holdOf is how long after its beginning members wait for the end of the next proposal.
+func (a *agenda) holdOf(members int) time.Duration { return max(a.hold, holdFor) + more(members) }
 
 // longestLead bounds how far ahead an epoch begins.
 func (s scene) longestLead() time.Duration { return longestLead + s.more() }

@@ -298,7 +298,7 @@ func (w *realm) do(m move, s scene, old tenure) {
 			w.allocs[w.st.Tried][a.Incarnation] = a
 		}
 		bury()
-		w.st.Proposal = &Proposal{Epoch: w.st.Tried, From: m.from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why, Hold: max(w.agenda.hold, holdFor)}
+		w.st.Proposal = &Proposal{Epoch: w.st.Tried, From: m.from, Members: deal.Members, Leaving: deal.Leavers, Why: m.why, Hold: w.agenda.holdOf(len(w.st.Members))}
 		w.say("epoch %d proposed from %s: %s", w.st.Tried, m.from, m.why)
 	case setFrom:
 		p := *w.st.Proposal
