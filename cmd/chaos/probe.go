@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -48,7 +50,11 @@ func clientURL(n *node) string {
 	if err != nil || json.Unmarshal(data, &id) != nil || !id.Member {
 		return ""
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d", id.ClientPort)
+	api, err := url.Parse(n.url)
+	if err != nil {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(api.Hostname(), strconv.Itoa(id.ClientPort))
 }
 
 // look measures everything once. What does not answer is left out.
