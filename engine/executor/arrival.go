@@ -399,7 +399,7 @@ func (e *arrival) depart(slot int, at time.Duration) {
 		s = &server{slot: slot, next: v.next, awaited: v.awaited, work: make(chan arrivalTask), cut: none, halt: none}
 	}
 	s.leaving = true
-	s.cutAt = addTimes(at, e.scenario.GracefulStop)
+	s.cutAt = addTimes(at, e.part)
 	s.halt()
 	e.free.remove(s)
 	e.leavers = append(e.leavers, s)

@@ -28,7 +28,7 @@ const (
 // the scenario's number in the plan.
 func New(s Scenario, index int, e Epoch, c Config) (Executor, error) {
 	b := &base{
-		Config: c, scenario: s, index: index, regular: s.Regular(),
+		Config: c, scenario: s, index: index, regular: s.Regular(), part: s.GracefulStop,
 		soft: make(chan struct{}), halted: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 	}
 	if c.Pool == nil || c.Events == nil || c.Clock == nil {
@@ -81,6 +81,7 @@ type base struct {
 	end      atomic.Int64  // the regular end on the run's clock
 	moved    chan struct{} // of one: the end is another
 	drained  atomic.Int64  // when the last slots leave, or Never
+	part     time.Duration // what the last iteration of a VU is given whose slot leaves
 	settle   func() bool   // reports that work is done which no other node will do; may be nil
 
 	begun     atomic.Bool
@@ -286,13 +287,18 @@ func (b *base) depart(ctx context.Context) {
 }
 
 // tail waits for the iterations that run, for as long as they are given. A pause of the run makes that longer, unless
-// the scenario was stopped: a run that is stopped has to end.
+// the scenario was stopped: a run that is stopped has to end. Where it was stopped since its slots have left, they are given
+// what that gives them.
 func (b *base) tail(ctx context.Context, ended <-chan struct{}) {
 	if b.expired {
 		b.Clock.wait(newTimer(), addTimes(b.ends(), b.scenario.Tail()), nil, ended, ctx.Done())
 		return
 	}
-	t := time.NewTimer(b.scenario.Tail())
+	given := b.scenario.Tail()
+	if b.departing() {
+		given = max(given, b.part)
+	}
+	t := time.NewTimer(given)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -37,7 +37,6 @@ type crew struct {
 	trade trade
 	plan  plan
 	rest  time.Duration // what a VU's last iteration is given when the plan does not want it any more
-	part  time.Duration // the same when its slot leaves
 	all   sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
@@ -63,7 +62,7 @@ type crew struct {
 
 func newCrew(b *base, p plan) *crew {
 	return &crew{
-		base: b, plan: p, rest: forever, part: b.scenario.GracefulStop,
+		base: b, plan: p, rest: forever,
 		of: map[int]*looper{}, released: map[int]Handover{}, more: make(chan struct{}),
 	}
 }

@@ -131,6 +131,8 @@ func TestTimeOfMovingVUs(t *testing.T) {
 		{name: "short iterations", text: constant, take: time.Second, owners: []int{1, 1}, giver: 2 * 4, taker: 2 * 5.75, handover: 2 * 0.25},
 		{name: "long ones", text: constant, take: 3 * time.Second, owners: []int{1, 1}, giver: 2 * 6, taker: 2 * 3.75, handover: 2 * 0.25},
 		{name: "one VU stays", text: constant, take: 3 * time.Second, owners: []int{0, 1}, giver: 10 + 6, taker: 3.75, handover: 0.25},
+		{name: "long ones of a scenario without a gracefulStop", text: `{"executor":"externally-controlled","vus":2,"maxVUs":2,"duration":"10s"}`,
+			take: 3 * time.Second, owners: []int{1, 1}, giver: 2 * 6, taker: 2 * 3.75, handover: 2 * 0.25},
 		{name: "the scenario ends before the iterations", text: constant, take: 20 * time.Second, owners: []int{1, 1}, giver: 20},
 		{name: "they are cut", text: `{"executor":"constant-vus","vus":2,"duration":"10s","gracefulStop":"2s"}`, take: time.Minute, owners: []int{1, 1},
 			giver: 2 * 5.5, taker: 2 * 4.25, handover: 2 * 0.25},
