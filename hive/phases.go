@@ -197,11 +197,6 @@ func (d *driver) watchLoad(ctx context.Context) error {
 	return nil
 }
 
-// tiedHere says whether the run's clock goes by this process's own.
-func (d *driver) tiedHere() bool {
-	return d.st.Anchor.Node == d.n.info.ID && d.st.Anchor.Boot == d.n.boot
-}
-
 // loadOver says whether nothing more is to be sent, and how nodes that wait for work of lost ones have to end.
 func (d *driver) loadOver() (over bool, how StopMode) {
 	if len(d.living()) == 0 {
