@@ -214,7 +214,8 @@ func (d *driver) heard() (run time.Duration, wall time.Time) {
 }
 
 // sentUntil is the moment on the run's clock after which no member can have sent anything: signs of life are written
-// down every second, and by each node for itself even while etcd takes no writes; a node that cannot reach etcd stops by itself when its lease has run out, and the past is over.
+// down every second, and by each node for itself even while etcd takes no writes; a node that cannot reach etcd stops by
+// itself when its lease has run out, and the past is over.
 // Wall time is no witness to that, for it may have been set, or be another machine's.
 func (d *driver) sentUntil() time.Duration {
 	run, _ := d.heard()

@@ -38,8 +38,9 @@ func (r *Report) problem(format string, args ...any) {
 
 // Check holds a run against what is promised of it, from its beginning until a
 // moment on its clock: every arrival is begun once, or was due while its owner
-// was gone; nothing is begun against a promise; the VUs of other scenarios begin each of their iterations once; a
-// slot has one owner at a time; and no node owns more than its capacity.
+// was gone; nothing is begun against a promise; the VUs of other scenarios
+// begin each of their iterations once; a slot has one owner at a time; and no
+// node owns more than its capacity.
 func (r *Record) Check(scenarios []executor.Scenario, until time.Duration) Report {
 	var rep Report
 	lives := r.all()
